@@ -1,0 +1,75 @@
+/**
+ * The envelope: CloudEvents 1.0 in binary content mode, context attributes as NATS headers `ce-…` (NATS protocol
+ * binding), the same attributes as `cloudEvents:…` application properties on Service Bus (AMQP protocol binding).
+ * https://github.com/cloudevents/spec/tree/v1.0.2/cloudevents
+ */
+
+export type Envelope = {
+  id: string;
+  /** `millrace.<event>.v<major>`: the version of the payload is part of the type. */
+  type: string;
+  /** URI-reference of the process kind that made it: `/millrace/<service>`. */
+  source: string;
+  /** The NATS subject the message was published to. */
+  subject: string;
+  /** RFC 3339, UTC. */
+  time: string;
+  datacontenttype: string;
+  /** Extension: follows the request through to the Service Bus message. */
+  correlationid: string;
+  /** Extension: opaque id of who asked. */
+  principal?: string;
+  /** W3C Trace Context. https://www.w3.org/TR/trace-context/ */
+  traceparent?: string;
+};
+
+export const CLOUDEVENTS_VERSION = "1.0";
+
+/** Header names that do not carry the `ce-` prefix. */
+const PLAIN = { datacontenttype: "content-type", traceparent: "traceparent" } as const;
+
+/** Context attributes by NATS header name. */
+export function toHeaders(envelope: Envelope): Record<string, string> {
+  const headers: Record<string, string> = { "ce-specversion": CLOUDEVENTS_VERSION };
+  for (const [name, value] of Object.entries(envelope)) if (value !== undefined) headers[headerName(name)] = value;
+  return headers;
+}
+
+const REQUIRED = ["id", "type", "source", "subject", "time", "datacontenttype", "correlationid"] as const;
+const OPTIONAL = ["principal", "traceparent"] as const;
+
+/** The envelope of a message, or the names of the headers it lacks. `get` answers undefined or "" for an absent one. */
+export function fromHeaders(get: (name: string) => string | undefined): Envelope | { missing: string[] } {
+  const found: Partial<Record<string, string>> = {};
+  for (const name of [...REQUIRED, ...OPTIONAL]) {
+    const value = get(headerName(name));
+    if (value) found[name] = value;
+  }
+  const missing = REQUIRED.filter((name) => !found[name]).map(headerName);
+  return missing.length > 0 ? { missing } : (found as Envelope);
+}
+
+/** Context attributes as AMQP application properties (`cloudEvents:` prefix; `cloudEvents_` where `:` is not allowed). */
+export function toAmqpProperties(envelope: Envelope): Record<string, string> {
+  const properties: Record<string, string> = { "cloudEvents:specversion": CLOUDEVENTS_VERSION };
+  for (const [name, value] of Object.entries(envelope)) {
+    if (value === undefined || name === "datacontenttype") continue; // the AMQP content-type property carries it
+    properties[name === "traceparent" ? name : `cloudEvents:${name}`] = value;
+  }
+  return properties;
+}
+
+const headerName = (attribute: string): string =>
+  attribute in PLAIN ? PLAIN[attribute as keyof typeof PLAIN] : `ce-${attribute}`;
+
+/**
+ * Headers of a request beside the envelope. The model version and digest are stamped at acceptance, so that a
+ * redelivery, or a delivery after a deploy, runs on the model that the request was accepted for.
+ */
+export const REQUEST_HEADERS = {
+  /** `sha256:<hex>` of the body. */
+  digest: "millrace-digest",
+  modelVersion: "millrace-model-version",
+  modelDigest: "millrace-model-digest",
+  rows: "millrace-rows",
+} as const;

@@ -1,0 +1,178 @@
+/**
+ * Every error Millrace reports, to HTTP clients (RFC 9457), in dead letters and in events. Codes are permanent: a
+ * client may branch on them. `type` of the problem document is `urn:millrace:error:<code>`.
+ */
+export const ERRORS = {
+  "malformed-json": { status: 400, title: "The body is not JSON", fix: "Send one JSON document in UTF-8." },
+  "malformed-body": {
+    status: 400,
+    title: "The body does not have the expected form",
+    fix: "Compare it with the schema in the API documents.",
+  },
+  "unsupported-media-type": {
+    status: 415,
+    title: "The content type is not supported",
+    fix: "Use a content type that the API documents name for this route.",
+  },
+  "unknown-input": {
+    status: 400,
+    title: "An input has a name the model does not know",
+    fix: "Use the input names of the model's metadata.",
+  },
+  "missing-input": {
+    status: 400,
+    title: "An input the model needs is missing",
+    fix: "Send every input of the model's metadata.",
+  },
+  "wrong-datatype": {
+    status: 400,
+    title: "An input has the wrong datatype",
+    fix: "Use the datatype of the model's metadata.",
+  },
+  "wrong-shape": {
+    status: 400,
+    title: "An input has the wrong shape",
+    fix: "Use the shape of the model's metadata; -1 stands for the number of rows.",
+  },
+  "wrong-value": {
+    status: 400,
+    title: "A value does not fit its datatype",
+    fix: "Send finite numbers in the range of the datatype; NaN and Infinity are not data.",
+  },
+  "too-many-rows": {
+    status: 413,
+    title: "The request has too many rows",
+    fix: "Split it, or use the bulk route, which packs rows by itself.",
+  },
+  "body-too-large": {
+    status: 413,
+    title: "The body is too large",
+    fix: "Split it, or use the bulk route, which is read as a stream.",
+  },
+  "invalid-token": {
+    status: 400,
+    title: "A name in the path cannot be used",
+    fix: "Use 1 to 64 of the characters A-Z a-z 0-9 _ - for tenant, project, model and id.",
+  },
+  "invalid-header": {
+    status: 400,
+    title: "A request header cannot be used",
+    fix: "See the header's description in the API documents.",
+  },
+  "invalid-query": {
+    status: 400,
+    title: "A query parameter cannot be used",
+    fix: "See the parameter's description in the API documents.",
+  },
+  unauthenticated: {
+    status: 401,
+    title: "The request carries no valid token",
+    fix: "Send the header `Authorization: Bearer <token>`.",
+  },
+  forbidden: {
+    status: 403,
+    title: "The token does not allow this",
+    fix: "Ask for a grant on this tenant and project, or use the project your token is for.",
+  },
+  "ambiguous-grant": {
+    status: 403,
+    title: "The token has several grants, so the project is not clear",
+    fix: "Use the route under /v1/{tenant}/{project}/v2/… instead.",
+  },
+  "unknown-model": {
+    status: 404,
+    title: "No such model is deployed",
+    fix: "List the deployed models, or deploy this one.",
+  },
+  "unknown-request": {
+    status: 404,
+    title: "No such request is known",
+    fix: "Check the id, tenant, project and model; a request is known as long as its stream retains it.",
+  },
+  "unknown-route": { status: 404, title: "No such route", fix: "See the API documents." },
+  "idempotency-conflict": {
+    status: 409,
+    title: "The idempotency key was used for another body",
+    fix: "Use a new key for a new request.",
+  },
+  "storage-full": {
+    status: 503,
+    title: "The streams are full",
+    fix: "Try again later; nothing of this request was kept.",
+  },
+  unavailable: {
+    status: 503,
+    title: "The broker did not confirm the request",
+    fix: "Try again with the same idempotency key.",
+  },
+  internal: {
+    status: 500,
+    title: "Something is wrong on our side",
+    fix: "Try again; if it stays, report the trace id.",
+  },
+  // Reasons that appear only in dead letters and events.
+  "poison-message": {
+    status: 422,
+    title: "The message was delivered too often without an outcome",
+    fix: "Look at the worker's log for this id, mend the cause, then send it again.",
+  },
+  "malformed-message": {
+    status: 422,
+    title: "The message on the stream is not a request",
+    fix: "Publish through ingest, which validates.",
+  },
+  "digest-mismatch": {
+    status: 422,
+    title: "The payload is not the one that was accepted",
+    fix: "Send the request again.",
+  },
+  "model-failed": {
+    status: 422,
+    title: "The model failed on this input",
+    fix: "Look at the reason; the same input will fail again.",
+  },
+  "model-crashed": {
+    status: 422,
+    title: "The model's process died on this input",
+    fix: "Look at the reason; the same input will crash again.",
+  },
+  "model-timeout": {
+    status: 422,
+    title: "The model did not answer within its time limit",
+    fix: "Raise timeout_ms in the manifest, or send fewer rows.",
+  },
+  "model-invalid-output": {
+    status: 422,
+    title: "The model gave values that are not numbers",
+    fix: "Check the input's range; the model is not defined there.",
+  },
+  "delivery-refused": {
+    status: 422,
+    title: "The receiver refused the delivery for good",
+    fix: "Look at the reason, mend the receiver, then redeliver.",
+  },
+  "delivery-exhausted": {
+    status: 422,
+    title: "The delivery was tried as often as allowed",
+    fix: "Mend the receiver, then redeliver.",
+  },
+} as const satisfies Record<string, { status: number; title: string; fix: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** What is wrong, as a value: a permanent code, a sentence about this case, and where in the input it is. */
+export type Problem = {
+  code: ErrorCode;
+  /** What happened and why, in one sentence. */
+  detail: string;
+  /** JSON pointer (RFC 6901) into the body, or `line N` of a bulk upload. */
+  at?: string;
+};
+
+/** A value, or what is wrong. */
+export type Result<T> = { ok: true; value: T } | { ok: false; problem: Problem };
+export const ok = <T>(value: T): Result<T> => ({ ok: true, value });
+export const problem = (code: ErrorCode, detail: string, at?: string): { ok: false; problem: Problem } => ({
+  ok: false,
+  problem: at === undefined ? { code, detail } : { code, detail, at },
+});

@@ -1,0 +1,94 @@
+import { BUCKETS, type BucketName, EVENTS, OUTCOMES, REQUESTS_CHAT, REQUESTS_TENSOR, STREAMS } from "./streams.ts";
+
+/**
+ * Who may say what on NATS. Default deny: a user may publish and subscribe to what stands here and nothing else.
+ * Every process connects as its own user and receives replies only under its own inbox prefix.
+ */
+export type UserPermissions = {
+  publish: readonly string[];
+  subscribe: readonly string[];
+  /** May answer a request it received (once, to the reply subject it came with). */
+  allowResponses?: boolean;
+};
+
+/** Inbox prefix of a user; without it, one process could read another's replies. */
+export const inboxPrefix = (user: string): string => `_INBOX_${user}`;
+
+/** Subject on which ingest asks audit, and audit's active writer answers. */
+export const AUDIT_QUERY_SUBJECT = "ask.audit.query";
+
+const api = (...names: string[]): string[] => names.map((name) => `$JS.API.${name}`);
+
+/** Create, inspect and pull durable consumers of a stream, and acknowledge their messages (both ack-subject forms). */
+const consume = (stream: string): string[] => [
+  ...api(
+    `CONSUMER.CREATE.${stream}.>`,
+    `CONSUMER.INFO.${stream}.*`,
+    `CONSUMER.MSG.NEXT.${stream}.*`,
+    `STREAM.INFO.${stream}`,
+  ),
+  `$JS.ACK.${stream}.>`,
+  `$JS.ACK.*.*.${stream}.>`,
+];
+
+/** Read single messages: direct get, and the leader's own answer where a replica may be behind. */
+const read = (stream: string): string[] =>
+  api(`DIRECT.GET.${stream}`, `DIRECT.GET.${stream}.>`, `STREAM.MSG.GET.${stream}`, `STREAM.INFO.${stream}`);
+
+/** Follow a bucket (ordered ephemeral consumer) and read keys. */
+const watch = (bucket: BucketName): string[] => {
+  const stream = `KV_${BUCKETS[bucket].name}`;
+  return [
+    ...read(stream),
+    ...api(`CONSUMER.CREATE.${stream}.>`, `CONSUMER.INFO.${stream}.*`, `CONSUMER.DELETE.${stream}.*`),
+    "$JS.FC.>",
+  ];
+};
+
+const write = (bucket: BucketName): string => `$KV.${BUCKETS[bucket].name}.>`;
+
+const user = (name: string, publish: string[], subscribe: string[] = [], allowResponses = false): UserPermissions => ({
+  publish: [...new Set(publish)].sort(),
+  subscribe: [`${inboxPrefix(name)}.>`, ...subscribe],
+  ...(allowResponses ? { allowResponses } : {}),
+});
+
+export const USERS = {
+  /** Provisions streams and buckets; also the identity of a human operator's tools. The only one without limits. */
+  operator: { publish: [">"], subscribe: [">"] },
+  ingest: user(
+    "ingest",
+    [
+      REQUESTS_TENSOR.subjects[0],
+      "req.chat.>",
+      ...read(REQUESTS_TENSOR.name),
+      ...read(REQUESTS_CHAT.name),
+      ...read(OUTCOMES.name),
+      // Ordered ephemeral consumers for SSE with resume.
+      ...api(`CONSUMER.CREATE.${OUTCOMES.name}.>`, `CONSUMER.INFO.${OUTCOMES.name}.*`),
+      ...api(`CONSUMER.MSG.NEXT.${OUTCOMES.name}.*`, `CONSUMER.DELETE.${OUTCOMES.name}.*`),
+      ...watch("models"),
+      ...watch("cluster"),
+      AUDIT_QUERY_SUBJECT,
+    ],
+    ["live.>"],
+  ),
+  inference: user("inference", [
+    "out.>",
+    ...consume(REQUESTS_TENSOR.name),
+    ...read(REQUESTS_TENSOR.name),
+    ...read(OUTCOMES.name),
+    ...watch("models"),
+    write("models"),
+  ]),
+  notifier: user("notifier", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name)]),
+  audit: user("audit", [...consume(OUTCOMES.name), ...consume(EVENTS.name)], [AUDIT_QUERY_SUBJECT], true),
+  bridge: user("bridge", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name)]),
+} as const satisfies Record<string, UserPermissions>;
+
+export type UserName = keyof typeof USERS;
+export const SERVICE_NAMES = ["ingest", "inference", "notifier", "audit", "bridge"] as const;
+export type ServiceName = (typeof SERVICE_NAMES)[number];
+
+/** Streams the provisioner makes, in the order it makes them. */
+export const PROVISIONED = { streams: STREAMS, buckets: Object.values(BUCKETS) } as const;

@@ -1,0 +1,85 @@
+/**
+ * The JetStream streams, buckets and durable consumers. Declared here once; `bus` creates them (`provision`), the
+ * permission table and the AsyncAPI document are derived from them.
+ */
+
+const MiB = 1024 * 1024;
+
+export type StreamDeclaration = {
+  name: string;
+  subjects: readonly string[];
+  description: string;
+  /** Upper bound on what the stream holds. Streams refuse new messages when full; they never drop old ones. */
+  max_bytes: number;
+  /** Stored messages are republished here (core NATS, at most once), for listeners that are live. */
+  republish?: { src: string; dest: string };
+};
+
+export const REQUESTS_TENSOR = {
+  name: "REQUESTS_TENSOR",
+  subjects: ["req.tensor.*.*.*.*.*"],
+  description: "What was asked of tensor models",
+  max_bytes: 2048 * MiB,
+} as const satisfies StreamDeclaration;
+
+export const REQUESTS_CHAT = {
+  name: "REQUESTS_CHAT",
+  subjects: ["req.chat.*.*.*.*.*"],
+  description: "What was asked of language models; its own stream, so that a stalled LLM never blocks sensors",
+  max_bytes: 1024 * MiB,
+} as const satisfies StreamDeclaration;
+
+export const OUTCOMES = {
+  name: "OUTCOMES",
+  subjects: ["out.*.*.*.*.*"],
+  description: "The terminal state of each request: a result, or a dead letter with its reason",
+  max_bytes: 4096 * MiB,
+  republish: { src: "out.>", dest: "live.>" },
+} as const satisfies StreamDeclaration;
+
+export const EVENTS = {
+  name: "EVENTS",
+  subjects: ["evt.*.*.*.>"],
+  description: "What happened around requests: deliveries made and failed, models deployed, access granted or refused",
+  max_bytes: 1024 * MiB,
+} as const satisfies StreamDeclaration;
+
+export const STREAMS = [REQUESTS_TENSOR, REQUESTS_CHAT, OUTCOMES, EVENTS] as const;
+
+/** The request stream of a runner kind. */
+export const REQUEST_STREAM = { tensor: REQUESTS_TENSOR, chat: REQUESTS_CHAT } as const;
+
+/** Key-value buckets. `cluster` is written by the provisioner only. */
+export const BUCKETS = {
+  models: { name: "models", description: "Which models are deployed: manifest and digest by model name" },
+  cluster: { name: "cluster", description: "What the brokers guarantee, as read from their settings" },
+} as const;
+export type BucketName = keyof typeof BUCKETS;
+
+/** Key in `cluster` under which the durability that a publish acknowledgement means is written. */
+export const DURABILITY_KEY = "durability";
+export const DURABILITIES = ["memory", "replicated", "fsync"] as const;
+/**
+ * What an acknowledged publish has survived: `fsync` = written through to disk on the server; `replicated` = held by
+ * a majority of three or more servers; `memory` = handed to the operating system, flushed later.
+ */
+export type Durability = (typeof DURABILITIES)[number];
+
+/** Settings that every durable consumer shares. */
+export const CONSUMER_DEFAULTS = {
+  /** Time the server waits for an ack or a `working()` before it delivers again. */
+  ack_wait_ms: 30_000,
+  /** A delivery past this number is dead-lettered before it is parsed; the server itself never gives up. */
+  deliveries_max: 20,
+} as const;
+
+/** Name of a durable consumer: letters, digits, `_` and `-`, never built from raw input. */
+export const consumerName = {
+  /** One per model, so that one slow model stops no other. */
+  inference: (model: string) => `inference-tensor-${model}`,
+  /** Sees the headers of every request and dead-letters those for which no worker pool exists. */
+  strays: () => "inference-strays",
+  notifier: (rule: string) => `notifier-${rule}`,
+  audit: (stream: "OUTCOMES" | "EVENTS") => `audit-${stream.toLowerCase()}`,
+  bridge: (route: string) => `bridge-${route}`,
+} as const;
