@@ -1,0 +1,38 @@
+// What each root script runs once the set-up is done, on the pinned Node and with `.toolchain/bin` first on PATH.
+// A command with several parts runs them all, says which failed, and fails if one did.
+
+const bin = (name) => `node_modules/.bin/${name}`;
+
+export const COMMANDS = {
+  setup: { about: "install everything (--force repeats it)", parts: () => [] },
+  start: {
+    about: "run Millrace with a demonstration (--help lists the options)",
+    parts: (args) => [{ run: ["node", "packages/local/src/main.ts", ...args] }],
+  },
+  test: {
+    about: "run every test",
+    parts: (args) => [
+      { title: "Tests of the set-up", run: ["node", "--test", "scripts/**/*.test.mjs"] },
+      // One package at a time: on two cores, suites that start real servers slow each other down more than they gain.
+      {
+        title: "Tests",
+        run: [bin("turbo"), "run", "test", "--concurrency=1", "--continue", "--output-logs=errors-only", ...args],
+      },
+    ],
+  },
+  check: {
+    about: "every CI step but the tests",
+    parts: () => [
+      { title: "Lint and format", run: [bin("biome"), "ci", "--error-on-warnings", "."] },
+      { title: "Types", run: [bin("turbo"), "run", "typecheck", "--output-logs=errors-only"] },
+      { title: "Unused code", run: [bin("knip")] },
+      { title: "Generate documents", run: ["node", "scripts/generate.ts"] },
+      { title: "Generated documents are committed", run: ["git", "diff", "--exit-code", "--", "docs/api"] },
+    ],
+  },
+  bench: {
+    about: "measure (a name selects one; --json)",
+    parts: (args) => [{ run: ["node", "bench/src/main.ts", ...args] }],
+  },
+  train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
+};
