@@ -1,0 +1,242 @@
+import { CONSUMER_DEFAULTS, HEADER_LENGTH, type Problem, problem, retryDelay } from "@millrace/contracts";
+import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
+import { type Bus, wait } from "./bus.ts";
+import { type Outgoing, publishOnce } from "./publish.ts";
+import { settlement } from "./settlement.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** A durable pull consumer with explicit acks, and how much of it this process takes at once. */
+export type ConsumerSpec = {
+  stream: string;
+  durable: string;
+  /** Subjects it sees; absent = all of the stream. */
+  filter?: string;
+  /** Deliver no bodies, only headers. */
+  headers_only?: boolean;
+  /** Messages given to the handler in one call. A lone message goes at once; batches form by load. */
+  batch_max: number;
+  /** Handler calls under way at once. 1 keeps the stream's order. */
+  concurrency: number;
+  /** Server-side bound on unacknowledged messages of all replicas together. */
+  ack_pending_max?: number;
+};
+
+/** One delivery of a stored message. */
+export type Delivery = {
+  subject: string;
+  body: Uint8Array;
+  headerLength?: number;
+  header(name: string): string | undefined;
+  stream: string;
+  /** Position in the stream. */
+  sequence: number;
+  /** 1 for the first delivery. */
+  attempt: number;
+  /** When the stream stored it. */
+  stored_at: Date;
+};
+
+/** A running consumption. Disposing it stops pulling, waits for the handlers under way, and settles what they gave. */
+export type Consumption = AsyncDisposable & {
+  /** Deliveries taken and not settled yet. */
+  readonly inFlight: number;
+  /** Whether the last pull worked. */
+  readonly healthy: boolean;
+};
+
+export type ConsumeHooks = {
+  /** Builds the dead letter of a reject; none when the stream needs none. */
+  deadLetter: (delivery: Delivery, problem: Problem) => Outgoing | undefined;
+  /** Called once per settled delivery, for metrics. */
+  settled?: (delivery: Delivery, outcome: string, duration_ms: number) => void;
+};
+
+const RESTART_WAIT_MS = 500;
+
+/**
+ * Pulls, hands over in batches, and settles by the handler's verdicts (one per delivery, in order). A handler that
+ * throws is a bug of ours, not of the message: its deliveries are tried again as infrastructure. The pull survives
+ * lost connections, server restarts and a deleted consumer.
+ */
+export async function consume(
+  bus: Bus,
+  spec: ConsumerSpec,
+  handle: (deliveries: readonly Delivery[]) => Promise<readonly Verdict[]>,
+  hooks: ConsumeHooks,
+): Promise<Consumption> {
+  await ensureConsumer(bus, spec);
+  const queue: JsMsg[] = [];
+  const inFlight = new Set<JsMsg>();
+  const queueMax = spec.batch_max * 2;
+  let active = 0;
+  let stopping = false;
+  let healthy = true;
+  let messages: ConsumerMessages | undefined;
+  let wake = () => {};
+  let scheduled = false;
+
+  const pump = () => {
+    scheduled = false;
+    while (active < spec.concurrency && queue.length > 0) {
+      const batch = queue.splice(0, spec.batch_max);
+      active++;
+      void run(batch).finally(() => {
+        active--;
+        for (const message of batch) inFlight.delete(message);
+        pump();
+        wake();
+      });
+    }
+    wake();
+  };
+  // One turn of the event loop lets everything that arrived in the same read join the batch.
+  const schedule = () => {
+    if (!scheduled) {
+      scheduled = true;
+      setImmediate(pump);
+    }
+  };
+
+  const run = async (batch: readonly JsMsg[]) => {
+    const started = performance.now();
+    const deliveries = batch.map(toDelivery);
+    const fit: Delivery[] = [];
+    const verdicts = new Map<Delivery, Verdict>();
+    for (const delivery of deliveries) {
+      const poison = tooOften(delivery);
+      if (poison) verdicts.set(delivery, poison);
+      else fit.push(delivery);
+    }
+    try {
+      const given = fit.length > 0 ? await handle(fit) : [];
+      if (given.length !== fit.length)
+        throw new Error(`the handler of ${spec.durable} gave ${given.length} verdicts for ${fit.length} deliveries`);
+      for (const [index, delivery] of fit.entries()) verdicts.set(delivery, given[index]!);
+    } catch (err) {
+      bus.log.error({ err, consumer: spec.durable, messages: fit.length }, "handler failed");
+      for (const delivery of fit) verdicts.set(delivery, { kind: "retry", retry: "infrastructure", why: String(err) });
+    }
+    await Promise.all(
+      deliveries.map((delivery, index) => settle(delivery, batch[index]!, verdicts.get(delivery)!, started)),
+    );
+  };
+
+  const settle = async (delivery: Delivery, message: JsMsg, verdict: Verdict, started: number) => {
+    try {
+      const plan = settlement(verdict, delivery, (problem) => hooks.deadLetter(delivery, problem));
+      for (const outgoing of plan.emit) await publishOnce(bus, outgoing);
+      if ("ack" in plan.then) message.ack();
+      else message.nak(plan.then.nak_ms);
+      hooks.settled?.(delivery, plan.outcome, performance.now() - started);
+    } catch (err) {
+      // Not known to be stored: leave it to be delivered again; compare-and-set makes the repeat harmless.
+      bus.log.warn(
+        { err, subject: delivery.subject, sequence: delivery.sequence },
+        "not settled; will be delivered again",
+      );
+      if (!bus.nc.isClosed()) message.nak(retryDelay("infrastructure", delivery.attempt) ?? 15_000);
+    }
+  };
+
+  const read = async () => {
+    while (!stopping) {
+      try {
+        const consumer = await bus.js.consumers.get(spec.stream, spec.durable);
+        messages = await consumer.consume({ max_messages: spec.batch_max, expires: 10_000, idle_heartbeat: 2_000 });
+        healthy = true;
+        void watchPull(messages);
+        for await (const message of messages) {
+          inFlight.add(message);
+          queue.push(message);
+          if (active < spec.concurrency) schedule();
+          while (queue.length >= queueMax && !stopping) await new Promise<void>((resolve) => (wake = resolve));
+          if (stopping) break;
+        }
+      } catch (err) {
+        if (!stopping) bus.log.warn({ err, consumer: spec.durable }, "pull ended; starting it again");
+      }
+      if (stopping) break;
+      healthy = false;
+      await wait(RESTART_WAIT_MS);
+      await ensureConsumer(bus, spec).catch((err: unknown) =>
+        bus.log.warn({ err, consumer: spec.durable }, "consumer cannot be reached"),
+      );
+    }
+  };
+
+  /** A pull that hears nothing, or whose consumer is gone, is ended so that `read` starts a new one. */
+  const watchPull = async (pull: ConsumerMessages) => {
+    for await (const status of await pull.status()) {
+      const type = String(status.type);
+      if (["heartbeats_missed", "consumer_deleted", "consumer_not_found", "stream_not_found"].includes(type)) {
+        bus.log.warn({ consumer: spec.durable, pull: type, data: status.data }, "pull interrupted");
+        if (bus.connected) pull.stop();
+      }
+    }
+  };
+
+  const heartbeat = setInterval(() => {
+    for (const message of inFlight) message.working();
+  }, CONSUMER_DEFAULTS.ack_wait_ms / 3);
+  const reading = read();
+
+  return {
+    get inFlight() {
+      return inFlight.size;
+    },
+    get healthy() {
+      return healthy && bus.connected;
+    },
+    async [Symbol.asyncDispose]() {
+      stopping = true;
+      messages?.stop();
+      // Not begun: give it back at once, for another replica.
+      for (const message of queue.splice(0)) {
+        inFlight.delete(message);
+        message.nak();
+      }
+      wake();
+      await reading;
+      while (active > 0) await new Promise<void>((resolve) => (wake = resolve));
+      clearInterval(heartbeat);
+    },
+  };
+}
+
+/** Creates the durable consumer, or brings an existing one to these settings. */
+async function ensureConsumer(bus: Bus, spec: ConsumerSpec): Promise<void> {
+  await bus.jsm.consumers.add(spec.stream, {
+    name: spec.durable,
+    durable_name: spec.durable,
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    replay_policy: ReplayPolicy.Instant,
+    ack_wait: nanos(CONSUMER_DEFAULTS.ack_wait_ms),
+    max_deliver: -1,
+    max_ack_pending: spec.ack_pending_max ?? 10_000,
+    ...(spec.filter === undefined ? {} : { filter_subject: spec.filter }),
+    ...(spec.headers_only ? { headers_only: true } : {}),
+  });
+}
+
+function toDelivery(message: JsMsg): Delivery {
+  const { streamSequence, deliveryCount, timestampNanos, stream } = message.info;
+  const length = message.headers?.get(HEADER_LENGTH);
+  return {
+    subject: message.subject,
+    body: message.data,
+    ...(length ? { headerLength: Number(length) } : {}),
+    header: (name) => message.headers?.get(name) || undefined,
+    stream,
+    sequence: streamSequence,
+    attempt: deliveryCount,
+    stored_at: new Date(timestampNanos / 1e6),
+  };
+}
+
+/** Found before the message is parsed: something about it may be what kills the process. */
+function tooOften(delivery: Delivery): Verdict | undefined {
+  if (delivery.attempt <= CONSUMER_DEFAULTS.deliveries_max) return undefined;
+  const detail = `delivered ${delivery.attempt} times, more than ${CONSUMER_DEFAULTS.deliveries_max}, without an outcome`;
+  return { kind: "reject", problem: problem("poison-message", detail).problem };
+}

@@ -1,0 +1,29 @@
+export { answer, ask } from "./ask.ts";
+export { type Bus, type BusOptions, connectBus } from "./bus.ts";
+export type { Consumption } from "./consume.ts";
+export { openDurability } from "./durability.ts";
+export { consumeEvents, type EventDelivery } from "./events.ts";
+export {
+  consumeOutcomes,
+  deliveryMade,
+  followOutcomes,
+  listenOutcomes,
+  type OutcomeConsumerOptions,
+  type OutcomeDelivery,
+  readOutcome,
+  type StoredOutcome,
+} from "./outcomes.ts";
+export { provision, readSyncAlways, recordDurability } from "./provision.ts";
+export { StorageFullError, UnconfirmedError } from "./publish.ts";
+export {
+  type Accepted,
+  consumeRequests,
+  consumeStrays,
+  type NewRequest,
+  publishRequest,
+  type RequestDelivery,
+  type RequestVerdict,
+  requestExists,
+} from "./requests.ts";
+export { openTable, type Table } from "./tables.ts";
+export { done, reject, retry, type Verdict } from "./verdict.ts";

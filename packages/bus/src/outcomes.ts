@@ -1,0 +1,258 @@
+import {
+  type DeliveryFailed,
+  DeliveryFailed as DeliveryFailedMessage,
+  type DeliveryMade,
+  DeliveryMade as DeliveryMadeMessage,
+  decodeOutcome,
+  type EncodedBody,
+  type Envelope,
+  effectId,
+  eventSubject,
+  fromHeaders,
+  HEADER_LENGTH,
+  liveSubject,
+  OUTCOMES,
+  type Outcome,
+  type OutcomeSubject,
+  outcomeFilter,
+  outcomeId,
+  outcomesOf,
+  type Problem,
+  parseOutcomeSubject,
+  problem,
+  type RequestAddress,
+  type Result,
+} from "@millrace/contracts";
+import { DeliverPolicy, type Msg, type MsgHdrs, type OrderedConsumerOptions } from "nats";
+import { type Bus, wait } from "./bus.ts";
+import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
+import type { Outgoing } from "./publish.ts";
+import { readLast } from "./read.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** A stored outcome: its record, and the bytes it was read from. */
+export type StoredOutcome = {
+  address: OutcomeSubject;
+  /** Position in OUTCOMES. */
+  sequence: number;
+  /** Canonical bytes: what is hashed and what is delivered. */
+  body: EncodedBody;
+  envelope: Envelope;
+  record: Outcome;
+};
+
+/** The outcome of a request, or undefined while there is none. */
+export async function readOutcome(bus: Bus, of: RequestAddress): Promise<StoredOutcome | undefined> {
+  const stored = await readLast(bus, OUTCOMES.name, outcomeFilter(of));
+  if (!stored) return undefined;
+  return orThrow(toOutcome(stored.subject, stored.sequence, stored.body, stored.header));
+}
+
+/**
+ * Calls back with each outcome as it is stored, while connected: at most once. Who must not miss one looks at the
+ * stream as well. `of` narrows it; absent parts match anything.
+ */
+export function listenOutcomes(
+  bus: Bus,
+  of: Partial<RequestAddress>,
+  onOutcome: (outcome: StoredOutcome) => void,
+  options: { once?: boolean } = {},
+): Disposable {
+  const subscription = bus.nc.subscribe(liveSubject(of), {
+    ...(options.once ? { max: 1 } : {}),
+    callback: (err, message: Msg) => {
+      if (err) return bus.log.warn({ err }, "live subscription failed");
+      const outcome = toOutcome(
+        message.subject,
+        Number(message.headers?.get("Nats-Sequence")),
+        message.data,
+        headerOf(message.headers),
+      );
+      if (outcome.ok) onOutcome(outcome.value);
+      else bus.log.error({ subject: message.subject, problem: outcome.problem }, "not an outcome");
+    },
+  });
+  return { [Symbol.dispose]: () => subscription.unsubscribe() };
+}
+
+/**
+ * The outcomes of a project in stream order, from just after `after` (a stream sequence) or from now on. Ends when the
+ * signal aborts. Survives reconnects: it goes on after the last one it gave.
+ */
+export async function* followOutcomes(
+  bus: Bus,
+  of: Partial<RequestAddress>,
+  options: { after?: number; signal: AbortSignal },
+): AsyncGenerator<StoredOutcome> {
+  const { signal } = options;
+  let next = options.after === undefined ? undefined : options.after + 1;
+  while (!signal.aborted) {
+    const start: Partial<OrderedConsumerOptions> =
+      next === undefined
+        ? { deliver_policy: DeliverPolicy.New }
+        : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next };
+    try {
+      const consumer = await bus.js.consumers.get(OUTCOMES.name, { filterSubjects: outcomesOf(of), ...start });
+      const messages = await consumer.consume({ max_messages: 256 });
+      const stop = () => messages.stop();
+      signal.addEventListener("abort", stop, { once: true });
+      if (signal.aborted) stop();
+      try {
+        for await (const message of messages) {
+          next = message.seq + 1;
+          const outcome = toOutcome(message.subject, message.seq, message.data, headerOf(message.headers));
+          if (outcome.ok) yield outcome.value;
+          else bus.log.error({ subject: message.subject, problem: outcome.problem }, "not an outcome");
+        }
+      } finally {
+        signal.removeEventListener("abort", stop);
+        messages.stop();
+      }
+    } catch (err) {
+      bus.log.warn({ err }, "following outcomes was interrupted; going on");
+    }
+    if (!signal.aborted) await wait(500);
+  }
+}
+
+export type OutcomeConsumerOptions = {
+  durable: string;
+  /** Absent parts match anything. */
+  filter?: Partial<OutcomeSubject>;
+  batch_max: number;
+  concurrency: number;
+  /** Names this effect in `delivery.failed` when a handler rejects: `channel` and `destination`. */
+  effect: { channel: string; destination: string };
+  settled?: ConsumeHooks["settled"];
+};
+
+/** A delivered outcome. */
+export type OutcomeDelivery = StoredOutcome & { attempt: number };
+
+/**
+ * Consumes outcomes with a durable of its own. A handler's reject is recorded as a `delivery.failed` event before the
+ * outcome is acked: nothing is dropped silently.
+ */
+export const consumeOutcomes = (
+  bus: Bus,
+  options: OutcomeConsumerOptions,
+  handle: (outcomes: readonly OutcomeDelivery[]) => Promise<readonly Verdict[]>,
+): Promise<Consumption> =>
+  consume(
+    bus,
+    {
+      stream: OUTCOMES.name,
+      durable: options.durable,
+      filter: outcomesOf(options.filter ?? {}),
+      batch_max: options.batch_max,
+      concurrency: options.concurrency,
+    },
+    async (deliveries) => {
+      const parsed = deliveries.map((delivery) =>
+        toOutcome(delivery.subject, delivery.sequence, delivery.body, delivery.header),
+      );
+      const outcomes = parsed.flatMap((result, index) =>
+        result.ok ? [{ ...result.value, attempt: deliveries[index]!.attempt }] : [],
+      );
+      const verdicts = (outcomes.length > 0 ? await handle(outcomes) : [])[Symbol.iterator]();
+      return parsed.map((result) => (result.ok ? verdicts.next().value! : { kind: "reject", problem: result.problem }));
+    },
+    {
+      deadLetter: (delivery, why) => failedDelivery(bus, delivery, why, options.effect),
+      ...(options.settled ? { settled: options.settled } : {}),
+    },
+  );
+
+/** The event that an outcome reached a receiver: to be emitted with `done(…)`. Stored once per effect. */
+export function deliveryMade(
+  bus: Bus,
+  outcome: OutcomeDelivery,
+  effect: { channel: string; destination: string; status?: number },
+): Outgoing {
+  const { status, ...named } = effect;
+  const body: DeliveryMade = {
+    ...deliveryFacts(outcome.address, outcome.attempt, named),
+    ...(status === undefined ? {} : { status }),
+  };
+  return deliveryEvent(bus, DeliveryMadeMessage.type, outcome.address, outcome.envelope, body);
+}
+
+function failedDelivery(bus: Bus, delivery: Delivery, why: Problem, effect: { channel: string; destination: string }) {
+  const of = parseOutcomeSubject(delivery.subject);
+  if (!of) {
+    bus.log.error({ subject: delivery.subject, problem: why }, "a message that is not an outcome was passed over");
+    return undefined;
+  }
+  const envelope = fromHeaders(delivery.header);
+  const body: DeliveryFailed = {
+    ...deliveryFacts(of, delivery.attempt, effect),
+    code: why.code,
+    detail: why.detail.slice(0, 2000),
+  };
+  return deliveryEvent(bus, DeliveryFailedMessage.type, of, "missing" in envelope ? undefined : envelope, body);
+}
+
+const deliveryFacts = (of: OutcomeSubject, attempts: number, effect: { channel: string; destination: string }) => {
+  const outcome_id = outcomeId(of.id, 1);
+  return {
+    outcome_id,
+    effect_id: effectId(outcome_id, effect.destination),
+    tenant: of.tenant,
+    project: of.project,
+    model: of.model,
+    ...effect,
+    attempts,
+    at: new Date().toISOString(),
+  };
+};
+
+function deliveryEvent(
+  bus: Bus,
+  type: string,
+  of: OutcomeSubject,
+  source: Envelope | undefined,
+  body: DeliveryMade | DeliveryFailed,
+): Outgoing {
+  const { tenant, project, id } = of;
+  const subject = eventSubject({ tenant, project, kind: "delivery", detail: [body.destination, id, "1"] });
+  return {
+    subject,
+    exclusive: subject,
+    body: Buffer.from(JSON.stringify(body)),
+    envelope: {
+      id: body.effect_id,
+      type,
+      source: `/millrace/${bus.user}`,
+      subject,
+      time: body.at,
+      datacontenttype: "application/json",
+      correlationid: source?.correlationid ?? id,
+      ...(source?.traceparent === undefined ? {} : { traceparent: source.traceparent }),
+    },
+  };
+}
+
+function toOutcome(
+  subject: string,
+  sequence: number,
+  bytes: Uint8Array,
+  header: (name: string) => string | undefined,
+): Result<StoredOutcome> {
+  const address = parseOutcomeSubject(subject);
+  if (!address) return problem("malformed-message", `${subject} is not the subject of an outcome`);
+  const envelope = fromHeaders(header);
+  if ("missing" in envelope)
+    return problem("malformed-message", `the CloudEvents headers ${envelope.missing.join(", ")} are missing`);
+  const length = header(HEADER_LENGTH);
+  const body = length === undefined ? { bytes } : { bytes, headerLength: Number(length) };
+  const record = decodeOutcome(body);
+  if (!record.ok) return record;
+  return { ok: true, value: { address, sequence, body, envelope, record: record.value } };
+}
+
+function orThrow<T>(result: Result<T>): T {
+  if (result.ok) return result.value;
+  throw new Error(`${result.problem.code}: ${result.problem.detail}`);
+}
+
+const headerOf = (headers: MsgHdrs | undefined) => (name: string) => headers?.get(name) || undefined;

@@ -1,0 +1,62 @@
+import { BUCKETS, type BucketName, canonicalBytes } from "@millrace/contracts";
+import type { Static, TSchema } from "typebox";
+import { Compile } from "typebox/compile";
+import type { Bus } from "./bus.ts";
+
+/** A typed view of a key-value bucket, kept current in memory. */
+export type Table<Value> = Disposable & {
+  /** The current value, from memory. */
+  get(key: string): Value | undefined;
+  entries(): ReadonlyMap<string, Value>;
+  /** Writes a value, unless it already is the current one. */
+  put(key: string, value: Value): Promise<void>;
+};
+
+/**
+ * Opens a bucket that the provisioner made and follows it. Resolves when what it held is in memory. A value that does
+ * not fit the schema is passed over, and said in the log.
+ */
+export async function openTable<Schema extends TSchema>(
+  bus: Bus,
+  bucket: BucketName,
+  schema: Schema,
+): Promise<Table<Static<Schema>>> {
+  const validator = Compile(schema);
+  const kv = await bus.js.views.kv(BUCKETS[bucket].name, { bindOnly: true });
+  const values = new Map<string, Static<Schema>>();
+  const { promise: loaded, resolve } = Promise.withResolvers<void>();
+  const watch = await kv.watch({ initializedFn: resolve });
+  const follow = async () => {
+    for await (const entry of watch) {
+      if (entry.operation !== "PUT") {
+        values.delete(entry.key);
+        continue;
+      }
+      const value = parse(entry.value);
+      if (validator.Check(value)) values.set(entry.key, value as Static<Schema>);
+      else bus.log.error({ bucket, key: entry.key }, "a value in the bucket does not fit its schema; passed over");
+    }
+  };
+  follow().catch((err: unknown) => bus.log.error({ err, bucket }, "following the bucket ended"));
+  await loaded;
+  return {
+    get: (key) => values.get(key),
+    entries: () => values,
+    async put(key, value) {
+      const bytes = canonicalBytes(value);
+      const current = values.get(key);
+      if (current !== undefined && Buffer.compare(canonicalBytes(current), bytes) === 0) return;
+      await kv.put(key, bytes);
+      values.set(key, value);
+    },
+    [Symbol.dispose]: () => watch.stop(),
+  };
+}
+
+function parse(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
