@@ -1,0 +1,4 @@
+export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats-server.ts";
+export { ManagedProcess } from "./processes/managed-process.ts";
+export { freePort, freePortFrom } from "./processes/ports.ts";
+export { type Reaper, startReaper } from "./processes/reaper.ts";

@@ -1,0 +1,185 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { lastLines } from "./log-file.ts";
+import type { Reaper } from "./reaper.ts";
+
+/** What to run, asked anew at each start, so that a restart may take another port. */
+export type Launch = {
+  command: string;
+  args: readonly string[];
+  /** The whole environment; nothing is inherited by accident. */
+  env: Readonly<Record<string, string>>;
+  /** Whether the process can do its work now. Called every few milliseconds until it says yes. */
+  isReady: () => Promise<boolean>;
+};
+
+export type ProcessOptions = {
+  name: string;
+  launch: () => Promise<Launch>;
+  /** Standard output and error are appended here by the process itself: a slow runner never holds it up. */
+  logFile: string;
+  reaper: Reaper;
+  /** Start it again when it dies, as a container engine would: at once, then ever later, up to a bound. */
+  restart: boolean;
+  ready_ms_max?: number;
+  /** Time between SIGTERM and SIGKILL. */
+  grace_ms?: number;
+  /** Told about each start, each readiness and each death. */
+  onChange?: (change: ProcessChange) => void;
+};
+
+export type ProcessChange =
+  | { kind: "started"; pid: number }
+  | { kind: "ready"; pid: number; after_ms: number }
+  | { kind: "died"; pid: number; how: string; again_in_ms: number | undefined };
+
+const BACKOFF_FIRST_MS = 200;
+const BACKOFF_MAX_MS = 5_000;
+/** A process that ran this long is taken to be sound: its next death starts the backoff anew. */
+const SOUND_MS = 10_000;
+const POLL_MS = 20;
+
+/**
+ * One child in a process group of its own: started, waited for, restarted and stopped.
+ * Ctrl-C in the terminal does not reach it; only its manager stops it, in the order it chooses.
+ */
+export class ManagedProcess implements AsyncDisposable {
+  readonly name: string;
+  readonly #options: ProcessOptions;
+  #child: ChildProcess | undefined;
+  #running: Promise<void> | undefined;
+  #isReady: (() => Promise<boolean>) | undefined;
+  #wanted = false;
+  #wake = new AbortController();
+
+  constructor(options: ProcessOptions) {
+    this.name = options.name;
+    this.#options = options;
+  }
+
+  /** The process id while it runs. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /**
+   * Starts it, and waits until it is ready.
+   * @throws when it is not ready in time, or died and is not restarted; the message ends with its last log lines
+   */
+  async start(): Promise<void> {
+    if (this.#running !== undefined) throw new Error(`${this.name} is running already`);
+    this.#wanted = true;
+    this.#wake = new AbortController();
+    this.#running = this.#supervise().finally(() => {
+      this.#running = undefined;
+    });
+    this.#running.catch(() => {}); // seen by untilReady and stop
+    await this.untilReady();
+  }
+
+  /** Waits until the current process, or the one that replaces it, is ready. */
+  async untilReady(): Promise<void> {
+    const bound_ms = this.#options.ready_ms_max ?? 30_000;
+    const deadline = performance.now() + bound_ms;
+    while (performance.now() < deadline) {
+      if (this.#running === undefined) throw await this.#complaint("ended before it was ready");
+      if (this.pid !== undefined && (await this.#isReady?.().catch(() => false))) return;
+      await sleep(POLL_MS);
+    }
+    throw await this.#complaint(`was not ready within ${bound_ms / 1000} s`);
+  }
+
+  /** SIGTERM, a bounded wait, SIGKILL. Resolves when the process and all it started are gone. */
+  async stop(): Promise<void> {
+    this.#wanted = false;
+    this.#wake.abort();
+    const child = this.#child;
+    child?.kill("SIGTERM");
+    const ended = this.#running?.catch(() => {});
+    const late = setTimeout(() => killGroup(child?.pid), this.#options.grace_ms ?? 10_000);
+    await ended;
+    clearTimeout(late);
+  }
+
+  /** Sends SIGKILL, as a crash would end it, and waits for the end. Whether it is started again is up to `restart`. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #supervise(): Promise<void> {
+    let delay_ms = BACKOFF_FIRST_MS;
+    while (this.#wanted) {
+      const launch = await this.#options.launch();
+      if (!this.#wanted) return;
+      const began = performance.now();
+      const how = await this.#runOnce(launch);
+      if (!this.#wanted) return;
+      if (performance.now() - began > SOUND_MS) delay_ms = BACKOFF_FIRST_MS;
+      this.#tell({
+        kind: "died",
+        pid: how.pid,
+        how: how.text,
+        again_in_ms: this.#options.restart ? delay_ms : undefined,
+      });
+      if (!this.#options.restart) return;
+      await sleep(delay_ms, undefined, { signal: this.#wake.signal }).catch(() => {});
+      delay_ms = Math.min(delay_ms * 2, BACKOFF_MAX_MS);
+    }
+  }
+
+  async #runOnce(launch: Launch): Promise<{ pid: number; text: string }> {
+    const { logFile, reaper } = this.#options;
+    mkdirSync(path.dirname(logFile), { recursive: true });
+    const log = openSync(logFile, "a", 0o600);
+    const child = spawn(launch.command, launch.args, {
+      env: launch.env,
+      stdio: ["ignore", log, log],
+      detached: true, // a group of its own: killed as a whole, and out of the terminal's reach
+    });
+    closeSync(log);
+    const ended = new Promise<string>((resolve) => {
+      child.once("error", (error) => resolve(error.message));
+      child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));
+    });
+    const { pid } = child;
+    if (pid === undefined) return { pid: 0, text: await ended };
+    reaper.add(pid);
+    this.#child = child;
+    this.#isReady = launch.isReady;
+    this.#tell({ kind: "started", pid });
+    const text = await ended;
+    this.#child = undefined;
+    killGroup(pid); // what it left behind, such as its workers
+    reaper.remove(pid);
+    return { pid, text };
+  }
+
+  #tell(change: ProcessChange): void {
+    this.#options.onChange?.(change);
+  }
+
+  async #complaint(what: string): Promise<Error> {
+    const lines = await lastLines(this.#options.logFile, 8);
+    return new Error([`${this.name} ${what}; ${this.#options.logFile} ends with:`, ...lines].join("\n    "));
+  }
+}
+
+/** SIGKILL to a whole group; nothing when it is gone. */
+export function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // ESRCH: nobody left
+  }
+}
