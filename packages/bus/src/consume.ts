@@ -125,8 +125,8 @@ export async function consume(
     try {
       const plan = settlement(verdict, delivery, (problem) => hooks.deadLetter(delivery, problem));
       for (const outgoing of plan.emit) await publishOnce(bus, outgoing);
-      if ("ack" in plan.then) message.ack();
-      else message.nak(plan.then.nak_ms);
+      if ("ack" in plan.action) message.ack();
+      else message.nak(plan.action.nak_ms);
       hooks.settled?.(delivery, plan.outcome, performance.now() - started);
     } catch (err) {
       // Not known to be stored: leave it to be delivered again; compare-and-set makes the repeat harmless.

@@ -3,7 +3,7 @@ import type { Outgoing } from "./publish.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** What happens to a delivery: messages stored first, then an ack, or a nak with a delay. */
-export type Settlement = { emit: readonly Outgoing[]; then: { ack: true } | { nak_ms: number }; outcome: string };
+export type Settlement = { emit: readonly Outgoing[]; action: { ack: true } | { nak_ms: number }; outcome: string };
 
 /**
  * Pure: verdict → what happens. A reject becomes a dead letter, which is stored before the original is acked; a retry
@@ -16,14 +16,14 @@ export function settlement(
 ): Settlement {
   switch (verdict.kind) {
     case "done":
-      return { emit: verdict.emit, then: { ack: true }, outcome: "done" };
+      return { emit: verdict.emit, action: { ack: true }, outcome: "done" };
     case "reject": {
       const letter = deadLetter(verdict.problem);
-      return { emit: letter ? [letter] : [], then: { ack: true }, outcome: verdict.problem.code };
+      return { emit: letter ? [letter] : [], action: { ack: true }, outcome: verdict.problem.code };
     }
     case "retry": {
       const nak_ms = retryDelay(verdict.retry, delivery.attempt);
-      if (nak_ms !== undefined) return { emit: [], then: { nak_ms }, outcome: "retry" };
+      if (nak_ms !== undefined) return { emit: [], action: { nak_ms }, outcome: "retry" };
       const detail = `gave up after ${delivery.attempt} tries; the last: ${verdict.why}`;
       return settlement(
         { kind: "reject", problem: problem("delivery-exhausted", detail).problem },
