@@ -1,5 +1,5 @@
 import { CONSUMER_DEFAULTS, HEADER_LENGTH, type Problem, problem, retryDelay } from "@millrace/contracts";
-import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
+import { AckPolicy, type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
 import { type Bus, wait } from "./bus.ts";
 import { type Outgoing, publishOnce } from "./publish.ts";
 import { settlement } from "./settlement.ts";
@@ -52,6 +52,8 @@ export type ConsumeHooks = {
 };
 
 const RESTART_WAIT_MS = 500;
+/** How long an idle pull stays open; a server that is silent for longer than half of it is taken for gone. */
+const PULL_EXPIRES_MS = 10_000;
 
 /**
  * Pulls, hands over in batches, and settles by the handler's verdicts (one per delivery, in order). A handler that
@@ -71,7 +73,7 @@ export async function consume(
   let active = 0;
   let stopping = false;
   let healthy = true;
-  let messages: ConsumerMessages | undefined;
+  let pull: ConsumerMessages | undefined;
   let wake = () => {};
   let scheduled = false;
 
@@ -138,40 +140,32 @@ export async function consume(
     }
   };
 
+  // Each pull asks for what fits into the queue and is emptied at once, so that stopping finds every message it was
+  // given in the queue, and can give it back. (The client's endless `consume` keeps messages where stopping loses them.)
   const read = async () => {
+    let consumer: Consumer | undefined;
     while (!stopping) {
       try {
-        const consumer = await bus.js.consumers.get(spec.stream, spec.durable);
-        messages = await consumer.consume({ max_messages: spec.batch_max, expires: 10_000, idle_heartbeat: 2_000 });
-        healthy = true;
-        void watchPull(messages);
-        for await (const message of messages) {
+        consumer ??= await bus.js.consumers.get(spec.stream, spec.durable);
+        pull = await consumer.fetch({ max_messages: queueMax - queue.length, expires: PULL_EXPIRES_MS });
+        for await (const message of pull) {
           inFlight.add(message);
           queue.push(message);
+          healthy = true;
           if (active < spec.concurrency) schedule();
-          while (queue.length >= queueMax && !stopping) await new Promise<void>((resolve) => (wake = resolve));
-          if (stopping) break;
         }
+        healthy = true;
       } catch (err) {
-        if (!stopping) bus.log.warn({ err, consumer: spec.durable }, "pull ended; starting it again");
+        if (stopping) break;
+        healthy = false;
+        consumer = undefined;
+        bus.log.warn({ err, consumer: spec.durable }, "pull ended; starting it again");
+        await wait(RESTART_WAIT_MS);
+        await ensureConsumer(bus, spec).catch((cause: unknown) =>
+          bus.log.warn({ err: cause, consumer: spec.durable }, "consumer cannot be reached"),
+        );
       }
-      if (stopping) break;
-      healthy = false;
-      await wait(RESTART_WAIT_MS);
-      await ensureConsumer(bus, spec).catch((err: unknown) =>
-        bus.log.warn({ err, consumer: spec.durable }, "consumer cannot be reached"),
-      );
-    }
-  };
-
-  /** A pull that hears nothing, or whose consumer is gone, is ended so that `read` starts a new one. */
-  const watchPull = async (pull: ConsumerMessages) => {
-    for await (const status of await pull.status()) {
-      const type = String(status.type);
-      if (["heartbeats_missed", "consumer_deleted", "consumer_not_found", "stream_not_found"].includes(type)) {
-        bus.log.warn({ consumer: spec.durable, pull: type, data: status.data }, "pull interrupted");
-        if (bus.connected) pull.stop();
-      }
+      while (queue.length > spec.batch_max && !stopping) await new Promise<void>((resolve) => (wake = resolve));
     }
   };
 
@@ -189,7 +183,7 @@ export async function consume(
     },
     async [Symbol.asyncDispose]() {
       stopping = true;
-      messages?.stop();
+      pull?.stop();
       // Not begun: give it back at once, for another replica.
       for (const message of queue.splice(0)) {
         inFlight.delete(message);

@@ -39,6 +39,7 @@ const read = (stream: string): string[] =>
 const watch = (bucket: BucketName): string[] => {
   const stream = `KV_${BUCKETS[bucket].name}`;
   return [
+    ...api("INFO"), // the client asks whether JetStream is there before it opens a bucket
     ...read(stream),
     ...api(`CONSUMER.CREATE.${stream}.>`, `CONSUMER.INFO.${stream}.*`, `CONSUMER.DELETE.${stream}.*`),
     "$JS.FC.>",

@@ -1,0 +1,41 @@
+import { type Problem, RETRIES } from "@millrace/contracts";
+import { describe, expect, it } from "vitest";
+import type { Outgoing } from "./publish.ts";
+import { settlement } from "./settlement.ts";
+import { done, reject, retry } from "./verdict.ts";
+
+const letter = (problem: Problem) => ({ subject: problem.code }) as Outgoing;
+const given = { subject: "given" } as Outgoing;
+
+describe("settlement", () => {
+  const rows = [
+    ["done", done(given), 1, { emit: [given], action: { ack: true }, outcome: "done" }],
+    [
+      "reject",
+      reject("model-failed", "x"),
+      1,
+      { emit: [{ subject: "model-failed" }], action: { ack: true }, outcome: "model-failed" },
+    ],
+    ["first retry", retry("delivery", "x"), 1, { emit: [], action: { nak_ms: 1_000 }, outcome: "retry" }],
+    ["later retry", retry("delivery", "x"), 3, { emit: [], action: { nak_ms: 30_000 }, outcome: "retry" }],
+    [
+      "last retry",
+      retry("delivery", "x"),
+      7,
+      { emit: [{ subject: "delivery-exhausted" }], action: { ack: true }, outcome: "delivery-exhausted" },
+    ],
+    [
+      "infrastructure never gives up",
+      retry("infrastructure", "x"),
+      1_000,
+      { emit: [], action: { nak_ms: 15_000 }, outcome: "retry" },
+    ],
+  ] as const;
+  it.each(rows)("%s", (_name, verdict, attempt, expected) => {
+    expect(settlement(verdict, { attempt }, letter)).toEqual(expected);
+  });
+
+  it("has a delay for every try it allows", () => {
+    expect(RETRIES.delivery.delays_ms).toHaveLength(RETRIES.delivery.attempts_max - 1);
+  });
+});
