@@ -1,6 +1,9 @@
 import { inboxPrefix } from "@millrace/contracts";
 import type { Logger } from "@millrace/kit";
 import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection, type StoredMsg } from "nats";
+import { createCommitter } from "./commit.ts";
+import { type Outgoing, publishSingle, type Stored } from "./publish.ts";
+import { wait } from "./wait.ts";
 
 export type BusOptions = {
   /** One or more `nats://host:port`, comma-separated: the nodes of one cluster. */
@@ -23,12 +26,19 @@ export type Bus = AsyncDisposable & {
   readonly log: Logger;
   /** False while the connection is down; it comes back by itself. */
   readonly connected: boolean;
+  /**
+   * Stores a message unless one exists that matches its `exclusive` filter; concurrent calls share a batch.
+   * @throws StorageFullError, UnconfirmedError
+   */
+  store(message: Outgoing): Promise<Stored>;
   /** Calls back after each reconnection, when live subscriptions may have missed messages. */
   onReconnect(callback: () => void): Disposable;
 };
 
 type DirectGet = { getMessage(stream: string, query: { last_by_subj: string }): Promise<StoredMsg> };
 
+/** Two: one is written through while the next forms. */
+const COMMITS_IN_FLIGHT = 2;
 const RECONNECT_WAIT_MS = 250;
 const PING_INTERVAL_MS = 5_000;
 
@@ -57,9 +67,14 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   };
   watch().catch((err: unknown) => log.error({ err }, "nats status ended"));
 
+  const js = nc.jetstream({ timeout: 5_000 });
+  const single = (message: Outgoing) => publishSingle({ nc, js, log }, message);
+  const committer = createCommitter({ nc, single, concurrency: COMMITS_IN_FLIGHT });
+
   return {
     nc,
-    js: nc.jetstream({ timeout: 5_000 }),
+    js,
+    store: committer.store,
     jsm: (await nc.jetstreamManager({ checkAPI: false, timeout: 5_000 })) as Bus["jsm"],
     user,
     log,
@@ -104,5 +119,3 @@ async function firstConnection({ url, user, password, connect_timeout_ms = 30_00
     }
   }
 }
-
-export const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

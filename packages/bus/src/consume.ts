@@ -1,9 +1,10 @@
 import { CONSUMER_DEFAULTS, HEADER_LENGTH, type Problem, problem, retryDelay } from "@millrace/contracts";
 import { AckPolicy, type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
-import { type Bus, wait } from "./bus.ts";
-import { type Outgoing, publishOnce } from "./publish.ts";
+import type { Bus } from "./bus.ts";
+import type { Outgoing } from "./publish.ts";
 import { settlement } from "./settlement.ts";
 import type { Verdict } from "./verdict.ts";
+import { wait } from "./wait.ts";
 
 /** A durable pull consumer with explicit acks, and how much of it this process takes at once. */
 export type ConsumerSpec = {
@@ -126,7 +127,7 @@ export async function consume(
   const settle = async (delivery: Delivery, message: JsMsg, verdict: Verdict, started: number) => {
     try {
       const plan = settlement(verdict, delivery, (problem) => hooks.deadLetter(delivery, problem));
-      for (const outgoing of plan.emit) await publishOnce(bus, outgoing);
+      for (const outgoing of plan.emit) await bus.store(outgoing);
       if ("ack" in plan.action) message.ack();
       else message.nak(plan.action.nak_ms);
       hooks.settled?.(delivery, plan.outcome, performance.now() - started);

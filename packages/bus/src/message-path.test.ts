@@ -12,7 +12,7 @@ import { createLogger } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
 import { headers } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Bus, connectBus, wait } from "./bus.ts";
+import { type Bus, connectBus } from "./bus.ts";
 import { openDurability } from "./durability.ts";
 import { consumeEvents } from "./events.ts";
 import {
@@ -27,6 +27,7 @@ import { provision, readSyncAlways, recordDurability } from "./provision.ts";
 import { consumeRequests, consumeStrays, type NewRequest, publishRequest, type RequestVerdict } from "./requests.ts";
 import { openTable } from "./tables.ts";
 import { done, reject, retry } from "./verdict.ts";
+import { wait } from "./wait.ts";
 
 type Server = Awaited<ReturnType<typeof natsServer>>;
 const log = createLogger("bus-test", process.env.LOG_LEVEL ?? "fatal");

@@ -24,11 +24,12 @@ import {
   type Result,
 } from "@millrace/contracts";
 import { DeliverPolicy, type Msg, type MsgHdrs, type OrderedConsumerOptions } from "nats";
-import { type Bus, wait } from "./bus.ts";
+import type { Bus } from "./bus.ts";
 import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
 import type { Outgoing } from "./publish.ts";
 import { readLast } from "./read.ts";
 import type { Verdict } from "./verdict.ts";
+import { wait } from "./wait.ts";
 
 /** A stored outcome: its record, and the bytes it was read from. */
 export type StoredOutcome = {

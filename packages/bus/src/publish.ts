@@ -1,8 +1,9 @@
 import { randomInt } from "node:crypto";
 import type { Envelope } from "@millrace/contracts";
-import { HEADER_LENGTH, toHeaders } from "@millrace/contracts";
-import { headers, NatsError } from "nats";
-import { type Bus, wait } from "./bus.ts";
+import type { Logger } from "@millrace/kit";
+import { type JetStreamClient, type NatsConnection, NatsError } from "nats";
+import { messageHeaders } from "./commit.ts";
+import { wait } from "./wait.ts";
 
 /** A message to store at most once: it is refused while any message exists whose subject matches `exclusive`. */
 export type Outgoing = {
@@ -33,16 +34,17 @@ export class UnconfirmedError extends Error {
   override name = "UnconfirmedError";
 }
 
+export type PublishTarget = { nc: NatsConnection; js: JetStreamClient; log: Logger };
+
 /**
  * Stores a message under compare-and-set, expecting that none exists. Answers `stored: false` when one does. "In
  * flight" (10164), no responders and time-outs mean unknown: they are tried again, which compare-and-set makes safe.
  * @throws StorageFullError, UnconfirmedError
  */
-export async function publishOnce(bus: Bus, message: Outgoing): Promise<Stored> {
-  let unconfirmed = false;
+export async function publishSingle(to: PublishTarget, message: Outgoing): Promise<Stored> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const ack = await bus.js.publish(message.subject, message.body, { headers: natsHeaders(message) });
+      const ack = await to.js.publish(message.subject, message.body, { headers: messageHeaders(message) });
       return { stored: true, stream: ack.stream, sequence: ack.seq };
     } catch (cause) {
       const code = cause instanceof NatsError ? cause.api_error?.err_code : undefined;
@@ -51,24 +53,10 @@ export async function publishOnce(bus: Bus, message: Outgoing): Promise<Stored> 
       if (code !== undefined && FULL.includes(code))
         throw new StorageFullError(`the stream of ${message.subject} is full: ${(cause as Error).message}`, { cause });
       if (cause instanceof NatsError && cause.code === "PERMISSIONS_VIOLATION") throw cause;
-      unconfirmed = true;
-      if (attempt === PUBLISH_TRIES || bus.nc.isClosed())
+      if (attempt === PUBLISH_TRIES || to.nc.isClosed())
         throw new UnconfirmedError(`the broker did not confirm ${message.subject} in ${attempt} tries`, { cause });
-      bus.log.warn(
-        { err: cause, subject: message.subject, attempt, unconfirmed },
-        "publish not confirmed; trying again",
-      );
+      to.log.warn({ err: cause, subject: message.subject, attempt }, "publish not confirmed; trying again");
       await wait(100 * 2 ** attempt + randomInt(100));
     }
   }
-}
-
-function natsHeaders(message: Outgoing) {
-  const all = headers();
-  for (const [name, value] of Object.entries(toHeaders(message.envelope))) all.set(name, value);
-  for (const [name, value] of Object.entries(message.headers ?? {})) all.set(name, value);
-  if (message.headerLength !== undefined) all.set(HEADER_LENGTH, String(message.headerLength));
-  all.set("Nats-Expected-Last-Subject-Sequence", "0");
-  all.set("Nats-Expected-Last-Subject-Sequence-Subject", message.exclusive);
-  return all;
 }

@@ -31,7 +31,7 @@ import {
 } from "@millrace/contracts";
 import type { Bus } from "./bus.ts";
 import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
-import { type Outgoing, publishOnce } from "./publish.ts";
+import type { Outgoing } from "./publish.ts";
 import { readLast } from "./read.ts";
 import { done, reject, retry, type Verdict } from "./verdict.ts";
 
@@ -65,7 +65,7 @@ export async function publishRequest(bus: Bus, request: NewRequest): Promise<Acc
   const of = { kind: "tensor", ...address(request) } as const;
   const subject = requestSubject({ ...of, priority: request.priority });
   const exclusive = requestsOf(of);
-  const stored = await publishOnce(bus, {
+  const stored = await bus.store({
     subject,
     exclusive,
     body: request.body.bytes,
