@@ -19,6 +19,11 @@ export const ERRORS = {
     title: "An input has a name the model does not know",
     fix: "Use the input names of the model's metadata.",
   },
+  "unknown-output": {
+    status: 400,
+    title: "An output was asked for that the model does not have",
+    fix: "Use the output names of the model's metadata, or ask for none to get all.",
+  },
   "missing-input": {
     status: 400,
     title: "An input the model needs is missing",
@@ -48,6 +53,36 @@ export const ERRORS = {
     status: 413,
     title: "The body is too large",
     fix: "Split it, or use the bulk route, which is read as a stream.",
+  },
+  "nothing-accepted": {
+    status: 400,
+    title: "No line of the upload could be used",
+    fix: "Look at the errors of the lines; the forms of a line are in the API documents.",
+  },
+  "line-too-long": {
+    status: 400,
+    title: "The line is too long",
+    fix: "Check that every reading ends with a line feed.",
+  },
+  "too-many-lines": {
+    status: 413,
+    title: "The upload has more lines or makes more requests than one upload may",
+    fix: "Send the rest, from the line named, as another upload.",
+  },
+  "malformed-http": {
+    status: 400,
+    title: "This is not an HTTP request",
+    fix: "Check the client or proxy in between.",
+  },
+  "headers-too-large": {
+    status: 431,
+    title: "The request's headers are too large",
+    fix: "Send fewer or shorter headers; 16 KiB in all is the bound.",
+  },
+  "request-timeout": {
+    status: 408,
+    title: "The request did not arrive in time",
+    fix: "Send it again; split what takes minutes to send.",
   },
   "invalid-token": {
     status: 400,
@@ -104,6 +139,16 @@ export const ERRORS = {
     status: 503,
     title: "The broker did not confirm the request",
     fix: "Try again with the same idempotency key.",
+  },
+  "wait-timeout": {
+    status: 504,
+    title: "The outcome did not come in time; the request goes on",
+    fix: "Ask for its state at the location named.",
+  },
+  "too-many-listeners": {
+    status: 503,
+    title: "Too many event streams are open",
+    fix: "Try again later, or ask for the state instead.",
   },
   internal: {
     status: 500,

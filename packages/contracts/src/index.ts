@@ -2,6 +2,7 @@ export * from "./audit.ts";
 export * from "./canonical.ts";
 export * from "./envelope.ts";
 export * from "./errors.ts";
+export * from "./http/index.ts";
 export * from "./ids.ts";
 export * from "./manifest.ts";
 export * from "./messages.ts";

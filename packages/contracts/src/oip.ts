@@ -60,6 +60,8 @@ export type DecodedRequest = {
   /** Every output as raw bytes instead of JSON numbers (`binary_data_output`, or `binary_data` on each output). */
   binaryOutput: boolean;
   clientId?: string;
+  /** The outputs an OIP client asked for, in its order; absent = all. They are not stored: an outcome holds every output. */
+  outputs?: readonly { name: string; binary: boolean }[];
 };
 
 const requestValidator = Compile(InferRequest);
@@ -85,10 +87,19 @@ export function decodeRequest(body: EncodedBody, signature: readonly TensorSigna
   const inputs = matchSignature(tensors.value, signature);
   if (!inputs.ok) return inputs;
   const wanted = request.outputs ?? [];
+  const binaryAll = request.parameters?.binary_data_output === true;
   const binaryOutput =
-    request.parameters?.binary_data_output === true ||
-    (wanted.length > 0 && wanted.every((output) => output.parameters?.binary_data === true));
-  return ok({ inputs: inputs.value, binaryOutput, ...(request.id === undefined ? {} : { clientId: request.id }) });
+    binaryAll || (wanted.length > 0 && wanted.every((output) => output.parameters?.binary_data === true));
+  const outputs = wanted.map(({ name, parameters }) => ({
+    name,
+    binary: binaryAll ? parameters?.binary_data !== false : parameters?.binary_data === true,
+  }));
+  return ok({
+    inputs: inputs.value,
+    binaryOutput,
+    ...(request.id === undefined ? {} : { clientId: request.id }),
+    ...(outputs.length > 0 ? { outputs } : {}),
+  });
 }
 
 /**
@@ -282,7 +293,7 @@ const kindOf = (value: unknown) =>
   value === null ? "null" : typeof value === "object" ? "an object" : `a ${typeof value}`;
 
 /** Why a number does not fit a datatype, or undefined when it does. */
-function misfit(value: number, datatype: Datatype): string | undefined {
+export function misfit(value: number, datatype: Datatype): string | undefined {
   if (datatype === "FP32")
     return Number.isFinite(Math.fround(value)) ? undefined : `(${value}) is not a finite FP32 number`;
   if (datatype === "FP64") return Number.isFinite(value) ? undefined : `(${value}) is not a finite FP64 number`;
