@@ -1,6 +1,7 @@
 export { answer, ask } from "./ask.ts";
 export { type Bus, type BusOptions, connectBus } from "./bus.ts";
 export type { Consumption } from "./consume.ts";
+export { consumeInOrder, type OrderedReader, type StreamPosition } from "./consume-in-order.ts";
 export { openDurability } from "./durability.ts";
 export { consumeEvents, type EventDelivery } from "./events.ts";
 export {
@@ -15,6 +16,7 @@ export {
 } from "./outcomes.ts";
 export { provision, readSyncAlways, recordDurability } from "./provision.ts";
 export { StorageFullError, UnconfirmedError } from "./publish.ts";
+export type { StoredMessage } from "./read.ts";
 export {
   type Accepted,
   consumeRequests,

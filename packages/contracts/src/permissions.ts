@@ -1,4 +1,13 @@
-import { BUCKETS, type BucketName, EVENTS, OUTCOMES, REQUESTS_CHAT, REQUESTS_TENSOR, STREAMS } from "./streams.ts";
+import {
+  BUCKETS,
+  type BucketName,
+  consumerName,
+  EVENTS,
+  OUTCOMES,
+  REQUESTS_CHAT,
+  REQUESTS_TENSOR,
+  STREAMS,
+} from "./streams.ts";
 
 /**
  * Who may say what on NATS. Default deny: a user may publish and subscribe to what stands here and nothing else.
@@ -83,7 +92,19 @@ export const USERS = {
     write("models"),
   ]),
   notifier: user("notifier", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name)]),
-  audit: user("audit", [...consume(OUTCOMES.name), ...consume(EVENTS.name)], [AUDIT_QUERY_SUBJECT], true),
+  audit: user(
+    "audit",
+    [
+      ...consume(OUTCOMES.name),
+      ...consume(EVENTS.name),
+      // Its durables are made anew behind the ledger's own position, so that nothing overtakes.
+      ...(["OUTCOMES", "EVENTS"] as const).map(
+        (stream) => `$JS.API.CONSUMER.DELETE.${stream}.${consumerName.audit(stream)}`,
+      ),
+    ],
+    [AUDIT_QUERY_SUBJECT],
+    true,
+  ),
   bridge: user("bridge", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name)]),
 } as const satisfies Record<string, UserPermissions>;
 
