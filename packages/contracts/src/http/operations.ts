@@ -217,7 +217,7 @@ const GRANT =
 /** The Open Inference Protocol v2 at a prefix: at the root for its clients as they are, and within a project. */
 function oip(prefix: "" | "/v1/{tenant}/{project}") {
   const rooted = prefix === "";
-  const scope = rooted ? {} : { tenant: Tenant, project: Project };
+  const scope: TObject["properties"] = rooted ? {} : { tenant: Tenant, project: Project };
   const common: ErrorCode[] = rooted ? ["ambiguous-grant", "invalid-token"] : ["invalid-token"];
   const operation = (
     of: Omit<Operation, "tag" | "path" | "params"> & { path: string; params?: TObject["properties"] },
