@@ -1,0 +1,64 @@
+import { parseArgs } from "node:util";
+import { bus } from "./benchmarks/bus.ts";
+import type { Benchmark } from "./room/benchmark.ts";
+import { describeMachine } from "./room/machine.ts";
+import { type Report, render } from "./room/report.ts";
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { bus };
+
+const HELP = [
+  "npm run bench -- [NAME…] [--json] [--quick]    Measures side by side with a baseline; all when no name is given.",
+  "",
+  ...Object.entries(BENCHMARKS).map(([name, { about }]) => `  ${name.padEnd(9)}${about}`),
+  "",
+  "  --json     one JSON document on standard output, progress on standard error",
+  "  --quick    fewer and shorter rounds",
+].join("\n");
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      json: { type: "boolean", default: false },
+      quick: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const unknown = positionals.filter((name) => !Object.hasOwn(BENCHMARKS, name));
+  if (unknown.length > 0) {
+    console.error(`There is no benchmark named ${unknown.join(", ")}.\n\n${HELP}`);
+    return 2;
+  }
+  return run(positionals.length > 0 ? positionals : Object.keys(BENCHMARKS), values);
+}
+
+/** One after the other: two at once would measure each other. A benchmark that fails does not stop the rest. */
+async function run(names: readonly string[], { json, quick }: { json: boolean; quick: boolean }): Promise<number> {
+  const machine = describeMachine();
+  const say = json ? console.error : console.log;
+  const { cores, cpu, node, nats_server, load_before } = machine;
+  say(`${cores} cores (${cpu}), node ${node}, nats-server ${nats_server}, load ${load_before.toFixed(2)}`);
+  const benchmarks: Record<string, Report | { error: string }> = {};
+  let failed = 0;
+  for (const name of names) {
+    const began = performance.now();
+    try {
+      const report = await BENCHMARKS[name]!.run({ quick });
+      benchmarks[name] = report;
+      say(`${render(name, report)}\n  · took ${((performance.now() - began) / 1_000).toFixed(0)} s`);
+    } catch (cause) {
+      failed++;
+      benchmarks[name] = { error: cause instanceof Error ? cause.message : String(cause) };
+      console.error(`\n${name} failed:`, cause);
+    }
+  }
+  if (json) console.log(JSON.stringify({ machine, quick, benchmarks }, null, 2));
+  return failed === 0 ? 0 : 1;
+}

@@ -1,0 +1,9 @@
+import type { Report } from "./report.ts";
+
+export type RunOptions = {
+  /** Fewer and shorter rounds: to see that it works, and orders of magnitude. */
+  quick: boolean;
+};
+
+/** One benchmark: starts what it needs on free ports with throw-away data, measures, and ends what it started. */
+export type Benchmark = { about: string; run(options: RunOptions): Promise<Report> };
