@@ -21,7 +21,12 @@ export function natsConfig({ port, storeDir, users, passwordOf, systemUser }: Na
     host: "127.0.0.1",
     port,
     // The default acknowledges before the disk has the message and flushes every two minutes.
-    jetstream: { store_dir: storeDir, sync_interval: "always", max_file_store: STORE_BYTES_MAX },
+    jetstream: {
+      store_dir: storeDir,
+      sync_interval: "always",
+      max_file_store: STORE_BYTES_MAX,
+      max_memory_store: 64 * 1024 ** 2,
+    },
     max_payload: 8 * 1024 * 1024,
     system_account: "SYS",
     accounts: {

@@ -42,7 +42,7 @@ export type NatsServer = AsyncDisposable & {
 };
 
 /** The user of the system account, who can read the server's settings. */
-export const SYSTEM_USER = "sys";
+export const SYSTEM_USER = "system";
 
 /**
  * Starts a nats-server whose acknowledgements mean "on disk" (`sync_interval: always`).

@@ -39,7 +39,9 @@ const BACKOFF_FIRST_MS = 200;
 const BACKOFF_MAX_MS = 5_000;
 /** A process that ran this long is taken to be sound: its next death starts the backoff anew. */
 const SOUND_MS = 10_000;
-const POLL_MS = 20;
+/** Deaths in a row after which a start is given up; one or two may be a port that was taken in between. */
+const DEATHS_MAX = 5;
+const POLL_MS = 40;
 
 /**
  * One child in a process group of its own: started, waited for, restarted and stopped.
@@ -50,7 +52,8 @@ export class ManagedProcess implements AsyncDisposable {
   readonly #options: ProcessOptions;
   #child: ChildProcess | undefined;
   #running: Promise<void> | undefined;
-  #isReady: (() => Promise<boolean>) | undefined;
+  #ready = false;
+  #deaths = 0;
   #wanted = false;
   #wake = new AbortController();
 
@@ -66,9 +69,10 @@ export class ManagedProcess implements AsyncDisposable {
 
   /**
    * Starts it, and waits until it is ready.
-   * @throws when it is not ready in time, or died and is not restarted; the message ends with its last log lines
+   * @throws when it is not ready in time, keeps dying, or died and is not restarted: the message ends with its last log
+   *   lines; and when the signal says so
    */
-  async start(): Promise<void> {
+  async start(signal?: AbortSignal): Promise<void> {
     if (this.#running !== undefined) throw new Error(`${this.name} is running already`);
     this.#wanted = true;
     this.#wake = new AbortController();
@@ -76,17 +80,20 @@ export class ManagedProcess implements AsyncDisposable {
       this.#running = undefined;
     });
     this.#running.catch(() => {}); // seen by untilReady and stop
-    await this.untilReady();
+    await this.untilReady(signal);
   }
 
   /** Waits until the current process, or the one that replaces it, is ready. */
-  async untilReady(): Promise<void> {
+  async untilReady(signal?: AbortSignal): Promise<void> {
     const bound_ms = this.#options.ready_ms_max ?? 30_000;
+    const deaths = this.#deaths;
     const deadline = performance.now() + bound_ms;
     while (performance.now() < deadline) {
       if (this.#running === undefined) throw await this.#complaint("ended before it was ready");
-      if (this.pid !== undefined && (await this.#isReady?.().catch(() => false))) return;
-      await sleep(POLL_MS);
+      if (this.#ready) return;
+      if (this.#deaths - deaths >= DEATHS_MAX)
+        throw await this.#complaint(`died ${DEATHS_MAX} times before it was ready`);
+      await sleep(POLL_MS, undefined, { signal });
     }
     throw await this.#complaint(`was not ready within ${bound_ms / 1000} s`);
   }
@@ -124,6 +131,7 @@ export class ManagedProcess implements AsyncDisposable {
       const began = performance.now();
       const how = await this.#runOnce(launch);
       if (!this.#wanted) return;
+      this.#deaths += 1;
       if (performance.now() - began > SOUND_MS) delay_ms = BACKOFF_FIRST_MS;
       this.#tell({
         kind: "died",
@@ -155,13 +163,30 @@ export class ManagedProcess implements AsyncDisposable {
     if (pid === undefined) return { pid: 0, text: await ended };
     reaper.add(pid);
     this.#child = child;
-    this.#isReady = launch.isReady;
     this.#tell({ kind: "started", pid });
+    const over = new AbortController();
+    this.#tellWhenReady(pid, launch.isReady, over.signal).catch(() => {});
     const text = await ended;
+    over.abort();
     this.#child = undefined;
+    this.#ready = false;
     killGroup(pid); // what it left behind, such as its workers
     reaper.remove(pid);
     return { pid, text };
+  }
+
+  /** Asks until the answer is yes or the process is over; a start that hangs is `untilReady`'s to judge. */
+  async #tellWhenReady(pid: number, isReady: Launch["isReady"], over: AbortSignal): Promise<void> {
+    const began = performance.now();
+    while (!over.aborted) {
+      const ready = await isReady().catch(() => false);
+      if (over.aborted) return;
+      if (ready) {
+        this.#ready = true;
+        return this.#tell({ kind: "ready", pid, after_ms: performance.now() - began });
+      }
+      await sleep(POLL_MS);
+    }
   }
 
   #tell(change: ProcessChange): void {

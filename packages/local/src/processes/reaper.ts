@@ -21,7 +21,7 @@ while read -r change pid; do
     -) pids="\${pids%% $pid *} \${pids#* $pid }" ;;
   esac
 done
-for pid in $pids; do kill -9 -- -"$pid" 2>/dev/null; done
+for pid in $pids; do kill -s KILL -- "-$pid" 2>/dev/null; done
 `;
 
 /** Starts the shell; it costs about 1 MB and no time. Closing it kills nothing that was removed before. */

@@ -1,0 +1,222 @@
+import { createHash } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { type TokensFile, USERS, VERBS } from "@millrace/contracts";
+import { repositoryRoot } from "./binaries.ts";
+import { type DataDir, openDataDir, writeAtomically } from "./data-dir.ts";
+import { gatherModels } from "./models-dir.ts";
+import { type NatsServer, SYSTEM_USER, startNatsServer } from "./nats-server.ts";
+import type { Options } from "./options.ts";
+import { runJob } from "./processes/job.ts";
+import { rotate } from "./processes/log-file.ts";
+import { ManagedProcess, type ProcessChange } from "./processes/managed-process.ts";
+import { freePortFrom } from "./processes/ports.ts";
+import { type Reaper, startReaper } from "./processes/reaper.ts";
+import { type Run, removeRunFile, writeRunFile } from "./run-file.ts";
+import { readSecrets } from "./secrets.ts";
+import { launchServiceBus, SUBSCRIPTIONS, serviceBusPlace, TOPIC } from "./service-bus.ts";
+import { baseEnvironment, isBuilt, launchService, natsSettings, SERVICE_NAMES, type Surroundings } from "./services.ts";
+
+/** Whose demonstration data it is: one tenant with one project. */
+export const TENANT = "demo";
+export const PROJECT = "plant-a";
+
+export type MillraceOptions = Pick<Options, "dataDir" | "models" | "ports"> & {
+  /** Notification rules, as the notifier reads them. */
+  rules: readonly unknown[];
+  /** Settings that every process gets. */
+  env?: Readonly<Record<string, string>>;
+  /** Told what happens to each process. */
+  onChange?: (name: string, change: ProcessChange) => void;
+  /** Stops the start when aborted. */
+  signal?: AbortSignal;
+};
+
+/** A running Millrace: a broker, a Service Bus and every service, each in a process of its own. */
+export type Millrace = AsyncDisposable & {
+  readonly run: Run;
+  readonly runFile: string;
+  readonly dataDir: DataDir;
+  readonly processes: ReadonlyMap<string, ManagedProcess>;
+};
+
+/**
+ * Starts everything, and answers when all of it is ready and `run.json` is written. Closing it stops the processes in
+ * reverse order and removes `run.json`.
+ * @throws when the data directory is in use, a part is missing, or a process does not become ready
+ */
+export async function startMillrace(options: MillraceOptions): Promise<Millrace> {
+  await using stack = new AsyncDisposableStack();
+  const dataDir = stack.use(await openDataDir(options.dataDir));
+  const runFile = dataDir.file("run.json");
+  removeRunFile(runFile); // of a runner that was killed
+  const { token } = readSecrets(dataDir.file("secrets"), ["token"]) as { token: string };
+  const modelsDir = dataDir.file("models");
+  const models = gatherModels([path.join(repositoryRoot, "models"), ...options.models], modelsDir);
+
+  const parts: Parts = {
+    options,
+    dataDir,
+    reaper: stack.use(startReaper()),
+    processes: new Map(),
+    publish: () => {},
+  };
+  const { nats, serviceBus } = await startBrokers(parts, stack);
+  options.signal?.throwIfAborted();
+  const httpPort = await freePortFrom(options.ports.http);
+  const around: Surroundings = {
+    dataDir,
+    nats,
+    httpPort,
+    modelsDir,
+    tokensFile: writeTokens(dataDir, token),
+    rulesFile: writeConfig(dataDir, "rules.json", options.rules),
+    routesFile: writeConfig(dataDir, "routes.json", ROUTES),
+    connectionString: serviceBus.connectionString,
+    env: options.env ?? {},
+  };
+  await provision(parts, nats);
+  options.signal?.throwIfAborted();
+  await startServices(parts, stack, around);
+
+  const run = (): Run => ({
+    http: `http://127.0.0.1:${httpPort}`,
+    nats: nats.urlFor("operator"),
+    serviceBus: { connectionString: serviceBus.connectionString, topic: TOPIC, subscription: SUBSCRIPTIONS.enterprise },
+    token,
+    tenant: TENANT,
+    project: PROJECT,
+    models,
+    processes: pidsOf(parts.processes),
+  });
+  stack.defer(() => {
+    parts.publish = () => {};
+    removeRunFile(runFile);
+  });
+  parts.publish = () => writeRunFile(runFile, run());
+  parts.publish();
+
+  const owned = stack.move();
+  return {
+    get run() {
+      return run();
+    },
+    runFile,
+    dataDir,
+    processes: parts.processes,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+type Parts = {
+  options: MillraceOptions;
+  dataDir: DataDir;
+  reaper: Reaper;
+  processes: Map<string, ManagedProcess>;
+  /** Brings `run.json` up to date; does nothing until everything is ready. */
+  publish: () => void;
+};
+
+/** Every outcome of every model goes to one topic. */
+const ROUTES = [{ name: "predictions", tenant: TENANT, project: PROJECT, topic: TOPIC }];
+
+async function startBrokers(parts: Parts, stack: AsyncDisposableStack) {
+  const { options, dataDir, reaper } = parts;
+  const natsLog = await logFile(dataDir, "nats-server");
+  const starting = startNatsServer({
+    dataDir: dataDir.path,
+    port: options.ports.nats,
+    users: USERS,
+    supervise: true,
+    reaper,
+    logFile: natsLog,
+    onChange: changes(parts, "nats-server"),
+  });
+  const place = await serviceBusPlace(dataDir, options.ports.amqp);
+  const bus = await managed(parts, "servicebus", () => launchServiceBus(place, options.env ?? {}));
+  stack.use(bus);
+  // Both at once; a failure of one must not leave the other behind.
+  const [nats, started] = await Promise.allSettled([starting, bus.start(options.signal)]);
+  if (nats.status === "fulfilled") {
+    stack.use(nats.value);
+    parts.processes.set("nats-server", nats.value.process);
+  }
+  for (const result of [nats, started]) if (result.status === "rejected") throw result.reason;
+  return { nats: (nats as PromiseFulfilledResult<NatsServer>).value, serviceBus: place };
+}
+
+/** Makes the streams and buckets; services start on a broker that has them. */
+async function provision({ options, dataDir, reaper }: Parts, nats: NatsServer): Promise<void> {
+  await runJob({
+    name: "provision",
+    command: process.execPath,
+    args: [path.join(repositoryRoot, "packages/bus/src/provision-main.ts")],
+    env: {
+      ...baseEnvironment(),
+      ...natsSettings("operator", nats),
+      NATS_SYSTEM_USER: SYSTEM_USER,
+      NATS_SYSTEM_PASSWORD: nats.passwordOf(SYSTEM_USER),
+      ...options.env,
+    },
+    logFile: await logFile(dataDir, "provision"),
+    reaper,
+    timeout_ms: 60_000,
+  });
+}
+
+/** All at once: they wait for each other only through messages. Stopped in reverse order of flow, ingest last to go up. */
+async function startServices(parts: Parts, stack: AsyncDisposableStack, around: Surroundings): Promise<void> {
+  const services: ManagedProcess[] = [];
+  for (const name of [...SERVICE_NAMES].reverse().filter(isBuilt)) {
+    services.push(stack.use(await managed(parts, name, () => launchService(name, around))));
+  }
+  const results = await Promise.allSettled(services.map((service) => service.start(parts.options.signal)));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+async function managed(parts: Parts, name: string, launch: ConstructorParameters<typeof ManagedProcess>[0]["launch"]) {
+  const process = new ManagedProcess({
+    name,
+    launch,
+    logFile: await logFile(parts.dataDir, name),
+    reaper: parts.reaper,
+    restart: true,
+    onChange: changes(parts, name),
+  });
+  parts.processes.set(name, process);
+  return process;
+}
+
+const changes = (parts: Parts, name: string) => (change: ProcessChange) => {
+  parts.dataDir.recordProcesses(Object.values(pidsOf(parts.processes)));
+  parts.publish();
+  parts.options.onChange?.(name, change);
+};
+
+function pidsOf(processes: ReadonlyMap<string, ManagedProcess>): Record<string, number> {
+  const running = [...processes].flatMap(([name, { pid }]) => (pid === undefined ? [] : [[name, pid] as const]));
+  return Object.fromEntries(running);
+}
+
+async function logFile(dataDir: DataDir, name: string): Promise<string> {
+  const file = dataDir.file("logs", `${name}.log`);
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  await rotate(file);
+  return file;
+}
+
+function writeConfig(dataDir: DataDir, name: string, value: unknown): string {
+  const file = dataDir.file("config", name);
+  writeAtomically(file, `${JSON.stringify(value, null, 2)}\n`);
+  return file;
+}
+
+/** The one local token; services know its digest only. */
+function writeTokens(dataDir: DataDir, token: string): string {
+  const sha256 = createHash("sha256").update(token).digest("hex");
+  writeAtomically(dataDir.file("secrets", "authorization"), `Authorization: Bearer ${token}\n`); // for curl -H @FILE
+  const tokens: TokensFile = [
+    { sha256, principal: "local", grants: [{ tenant: TENANT, project: PROJECT, verbs: [...VERBS] }] },
+  ];
+  return writeConfig(dataDir, "tokens.json", tokens);
+}

@@ -1,0 +1,26 @@
+import { rmSync } from "node:fs";
+import { writeAtomically } from "./data-dir.ts";
+
+/**
+ * `run.json`: where a running Millrace is and how to get in, for scripts and tests. It exists while Millrace is ready,
+ * is current at all times, and holds secrets (mode 0600). The form is fixed; fields may be added.
+ */
+export type Run = {
+  /** Base URL of the HTTP API. */
+  http: string;
+  /** `nats://operator:<password>@127.0.0.1:<port>` */
+  nats: string;
+  serviceBus: { connectionString: string; topic: string; subscription: string };
+  /** Bearer token for every HTTP route but health. */
+  token: string;
+  tenant: string;
+  project: string;
+  models: readonly string[];
+  /** Process ids by name; one that died is absent until it runs again. */
+  processes: Readonly<Record<string, number>>;
+};
+
+export const writeRunFile = (file: string, run: Run): void =>
+  writeAtomically(file, `${JSON.stringify(run, null, 2)}\n`);
+
+export const removeRunFile = (file: string): void => rmSync(file, { force: true });

@@ -1,0 +1,92 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { SERVICE_NAMES, type ServiceName } from "@millrace/contracts";
+import { repositoryRoot } from "./binaries.ts";
+import type { DataDir } from "./data-dir.ts";
+import type { NatsServer } from "./nats-server.ts";
+import type { Launch } from "./processes/managed-process.ts";
+import { freePort } from "./processes/ports.ts";
+
+/** What the services of one Millrace have in common. */
+export type Surroundings = {
+  dataDir: DataDir;
+  nats: NatsServer;
+  httpPort: number;
+  modelsDir: string;
+  tokensFile: string;
+  rulesFile: string;
+  routesFile: string;
+  connectionString: string;
+  /** Settings of the caller that every process gets; they win over ours. */
+  env: Readonly<Record<string, string>>;
+};
+
+export { SERVICE_NAMES, type ServiceName };
+
+const entryPoint = (name: string) => path.join(repositoryRoot, "services", name, "src/main.ts");
+
+/** Whether a service has been built: a clone at an early commit runs those it has. */
+export const isBuilt = (name: ServiceName): boolean => existsSync(entryPoint(name));
+
+/** How a service is started: its settings, and a health port that is free at that moment. */
+export async function launchService(name: ServiceName, around: Surroundings): Promise<Launch> {
+  const healthPort = name === "ingest" ? around.httpPort : await freePort();
+  return {
+    command: process.execPath,
+    args: [entryPoint(name)],
+    env: {
+      ...baseEnvironment(around.env),
+      ...natsSettings(name, around.nats),
+      HEALTH_HOST: "127.0.0.1",
+      HEALTH_PORT: String(healthPort),
+      ...settings[name](around),
+      ...around.env,
+    },
+    isReady: () => isReady(healthPort),
+  };
+}
+
+const settings: Record<ServiceName, (around: Surroundings) => Record<string, string>> = {
+  ingest: ({ httpPort, tokensFile, modelsDir }) => ({
+    HTTP_HOST: "127.0.0.1",
+    HTTP_PORT: String(httpPort),
+    TOKENS_FILE: tokensFile,
+    MODELS_DIR: modelsDir,
+  }),
+  inference: ({ modelsDir }) => ({ MODELS_DIR: modelsDir }),
+  // Webhooks of a local run go to this machine.
+  notifier: ({ rulesFile }) => ({ RULES_FILE: rulesFile, ALLOW_PRIVATE_WEBHOOKS: "true" }),
+  audit: ({ dataDir }) => ({ LEDGER_FILE: dataDir.file("ledger", "ledger.sqlite") }),
+  bridge: ({ connectionString, routesFile }) => ({
+    SERVICEBUS_CONNECTION_STRING: connectionString,
+    ROUTES_FILE: routesFile,
+  }),
+};
+
+/** Who a process is on NATS. */
+export const natsSettings = (user: string, nats: NatsServer): Record<string, string> => ({
+  NATS_URL: nats.url,
+  NATS_USER: user,
+  NATS_PASSWORD: nats.passwordOf(user),
+});
+
+/**
+ * The user's environment (proxies, certificates, log level, …) without what package managers and test runners put
+ * into it for their own children. Compiled code is cached, which halves the start of a service.
+ */
+export function baseEnvironment(own: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const foreign =
+    /^(npm_|pnpm_|PNPM_|INIT_CWD$|NODE_OPTIONS$|NODE_V8_COVERAGE$|NODE_ENV$|VITEST|VITE_|TEST$|NATS_|MILLRACE_WRAPPER_PID$)/;
+  const inherited = Object.entries(process.env).filter(([name, value]) => value !== undefined && !foreign.test(name));
+  return {
+    NODE_COMPILE_CACHE: path.join(repositoryRoot, ".toolchain/compile-cache"),
+    ...(Object.fromEntries(inherited) as Record<string, string>),
+    ...own,
+  };
+}
+
+async function isReady(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(1_000) });
+  await response.body?.cancel();
+  return response.ok;
+}
