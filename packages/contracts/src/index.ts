@@ -1,5 +1,6 @@
 export * from "./audit.ts";
 export * from "./canonical.ts";
+export * from "./documents/index.ts";
 export * from "./envelope.ts";
 export * from "./errors.ts";
 export * from "./http/index.ts";

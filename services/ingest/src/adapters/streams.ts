@@ -1,0 +1,72 @@
+import {
+  type Bus,
+  followOutcomes,
+  openDurability,
+  publishRequest,
+  readOutcome,
+  requestExists,
+  StorageFullError,
+  UnconfirmedError,
+} from "@millrace/bus";
+import { OUTCOMES, type Problem, REQUESTS_TENSOR } from "@millrace/contracts";
+import type { Streams } from "../domain/ports.ts";
+
+/** Share of a stream's bound at which new work is refused, so that outcomes always have room. */
+const ROOM = 0.8;
+const ROOM_LOOK_MS = 1_000;
+const WATCHED = [REQUESTS_TENSOR.name, OUTCOMES.name];
+
+/** The request and outcome streams of a broker. */
+export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
+  const durability = await openDurability(bus);
+  let full: Problem | undefined;
+  let looking = false;
+
+  const look = async () => {
+    for (const stream of WATCHED) {
+      const { state, config } = await bus.jsm.streams.info(stream);
+      const used = config.max_bytes > 0 ? state.bytes / config.max_bytes : 0;
+      if (used >= ROOM) {
+        full = { code: "storage-full", detail: `${stream} holds ${Math.floor(used * 100)} % of what it may` };
+        return;
+      }
+    }
+    full = undefined;
+  };
+  const timer = setInterval(() => {
+    if (looking || !bus.connected) return;
+    looking = true;
+    look()
+      .catch((err: unknown) => bus.log.debug({ err }, "the streams' room could not be looked up"))
+      .finally(() => {
+        looking = false;
+      });
+  }, ROOM_LOOK_MS);
+  timer.unref();
+
+  return {
+    publish: (request) => publishRequest(bus, request),
+    exists: (of) => requestExists(bus, of),
+    outcome: (of) => readOutcome(bus, of),
+    follow: (of, options) => followOutcomes(bus, of, options),
+    get durability() {
+      return durability.level;
+    },
+    room: () => full,
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      durability[Symbol.dispose]();
+    },
+  };
+}
+
+/** What a client is told when the broker fails; undefined for an error that is not the broker's. */
+export function brokerProblem(error: unknown): Problem | undefined {
+  if (error instanceof StorageFullError) return { code: "storage-full", detail: "the stream takes no more for now" };
+  if (error instanceof UnconfirmedError)
+    return { code: "unavailable", detail: "the broker did not confirm in time; the request may or may not be stored" };
+  // The client library's own error class is not for us to import; its name is part of its contract.
+  if (error instanceof Error && error.name === "NatsError")
+    return { code: "unavailable", detail: "the broker did not answer in time" };
+  return undefined;
+}

@@ -1,0 +1,55 @@
+import type { Accepted, NewRequest, StoredOutcome } from "@millrace/bus";
+import type {
+  AuditAnswer,
+  AuditQuestion,
+  Durability,
+  ModelDeployment,
+  Problem,
+  RequestAddress,
+} from "@millrace/contracts";
+import type { Caller, Project } from "./grants.ts";
+
+/** What ingest needs of the world. Adapters implement these; tests may as well. */
+
+export type { Accepted, NewRequest, StoredOutcome };
+
+/** The request and outcome streams. */
+export type Streams = {
+  /** Stores a request once per id. */
+  publish(request: NewRequest): Promise<Accepted>;
+  /** Whether a request of this id is retained. */
+  exists(of: RequestAddress): Promise<boolean>;
+  outcome(of: RequestAddress): Promise<StoredOutcome | undefined>;
+  /** Outcomes of a project in stream order, behind `after` or from now on, until the signal aborts. */
+  follow(of: Project, options: { after?: number; signal: AbortSignal }): AsyncIterable<StoredOutcome>;
+  /** What an accepted request has survived. */
+  readonly durability: Durability;
+  /** Whether the streams have room; requests are refused before there is none for their outcomes. */
+  room(): Problem | undefined;
+};
+
+/** Waits for outcomes. Begin before publishing, so that none is missed. */
+export type OutcomeWaits = {
+  begin(of: RequestAddress): Waiting;
+};
+export type Waiting = Disposable & {
+  /** The outcome; undefined when the time has passed, the signal aborted, or the service stops. */
+  outcome(options: { timeout_ms: number; signal?: AbortSignal }): Promise<StoredOutcome | undefined>;
+  /** Looks at the stream now: for a request that may be older than the wait. */
+  look(): void;
+};
+
+export type Models = {
+  get(name: string): ModelDeployment | undefined;
+  all(): Iterable<ModelDeployment>;
+};
+
+export type Tokens = {
+  /** The caller whose token this is. */
+  find(token: string): Caller | undefined;
+};
+
+export type Ledger = {
+  /** @throws when audit does not answer. */
+  ask(question: AuditQuestion): Promise<AuditAnswer>;
+};

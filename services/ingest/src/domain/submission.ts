@@ -1,0 +1,86 @@
+import {
+  type DecodedRequest,
+  decodeRequest,
+  type EncodedBody,
+  encodeRequest,
+  freshRequestId,
+  LIMITS,
+  type ModelDeployment,
+  type Priority,
+  problem,
+  REQUEST_ROWS_MAX,
+  type Result,
+  requestIdFor,
+  rowCount,
+} from "@millrace/contracts";
+import type { Project } from "./grants.ts";
+import type { NewRequest } from "./ports.ts";
+
+/** What every request of one HTTP call shares. */
+export type Origin = Project & {
+  model: ModelDeployment;
+  priority: Priority;
+  key?: string;
+  correlationId?: string;
+  principal: string;
+  traceparent: string;
+};
+
+/** A request that may be stored, and what its asker wants of the answer. */
+export type Submission = { request: NewRequest; asked: DecodedRequest };
+
+/**
+ * Checks a body against the model's signature and gives it the form in which it is stored: canonical JSON, or binary
+ * when it came so. Nothing is stored that a worker would have to refuse.
+ */
+export function prepareSubmission(body: EncodedBody, origin: Origin): Result<Submission> {
+  const decoded = decodeRequest(body, origin.model.manifest.inputs);
+  if (!decoded.ok) return decoded;
+  const asked = decoded.value;
+  const wrong = unknownOutput(asked, origin.model);
+  if (wrong) return wrong;
+  const rows = rowCount(asked.inputs);
+  if (rows > REQUEST_ROWS_MAX)
+    return problem("too-many-rows", `the request has ${rows} rows, more than ${REQUEST_ROWS_MAX}`, "/inputs/0/shape");
+  const stored = encodeRequest(asked, body.headerLength === undefined ? "json" : "binary");
+  if (stored.bytes.byteLength > LIMITS.stored_bytes)
+    return problem(
+      "body-too-large",
+      `the request is ${stored.bytes.byteLength} bytes in canonical form, more than ${LIMITS.stored_bytes}; binary tensors are shorter`,
+    );
+  return { ok: true, value: { request: newRequest(origin, stored, rows), asked } };
+}
+
+/** A request of this origin around an encoded body. `part` numbers the requests of one bulk upload. */
+export function newRequest(origin: Origin, body: EncodedBody, rows: number, part?: number): NewRequest {
+  const { tenant, project, priority, principal, traceparent } = origin;
+  const { manifest, digest } = origin.model;
+  const of = { tenant, project, model: manifest.name };
+  const id = origin.key === undefined ? freshRequestId() : requestIdFor({ ...of, key: partKey(origin.key, part) });
+  return {
+    ...of,
+    id,
+    priority,
+    body,
+    rows,
+    modelVersion: manifest.version,
+    modelDigest: digest,
+    correlationId: origin.correlationId ?? id,
+    principal,
+    traceparent,
+  };
+}
+
+/** A header cannot carry a line feed, so no key of a client equals the key of a part. */
+const partKey = (key: string, part: number | undefined) => (part === undefined ? key : `${key}\n${part}`);
+
+function unknownOutput(asked: DecodedRequest, { manifest }: ModelDeployment) {
+  for (const [index, output] of (asked.outputs ?? []).entries())
+    if (!manifest.outputs.some(({ name }) => name === output.name))
+      return problem(
+        "unknown-output",
+        `"${output.name}" is not an output of ${manifest.name}`,
+        `/outputs/${index}/name`,
+      );
+  return undefined;
+}

@@ -1,0 +1,43 @@
+import { Counter, Histogram, type Logger, type Registry, SECONDS_BUCKETS, traceId } from "@millrace/kit";
+import type { FastifyInstance } from "fastify";
+
+/** Routes asked for by machines every few seconds; a line for each would bury the others. */
+const QUIET = new Set(["health", "ready", "metrics", "serverLive", "serverReady"]);
+
+/** One log line and one observation per HTTP call. */
+export function observe(app: FastifyInstance, log: Logger, metrics: Registry): void {
+  const requests = new Counter({
+    name: "millrace_http_requests_total",
+    help: "HTTP calls by operation and status",
+    labelNames: ["operation", "status"],
+    registers: [metrics],
+  });
+  const durations = new Histogram({
+    name: "millrace_http_request_seconds",
+    help: "Duration of HTTP calls by operation, event streams left out",
+    labelNames: ["operation"],
+    buckets: SECONDS_BUCKETS,
+    registers: [metrics],
+  });
+  app.addHook("onResponse", (request, reply, done) => {
+    const { call } = request;
+    const operation = call?.operation ?? "none";
+    const status = reply.raw.statusCode;
+    requests.inc({ operation, status });
+    if (!operation.endsWith("Events")) durations.observe({ operation }, reply.elapsedTime / 1_000);
+    if (!QUIET.has(operation) && log.isLevelEnabled("info"))
+      log.info(
+        {
+          operation,
+          method: request.method,
+          path: request.url.split("?", 1)[0],
+          status,
+          duration_ms: Math.round(reply.elapsedTime * 100) / 100,
+          ...(call?.id === undefined ? {} : { id: call.id }),
+          ...(call === undefined ? {} : { principal: call.caller.principal, trace_id: traceId(call.traceparent) }),
+        },
+        "http",
+      );
+    done();
+  });
+}

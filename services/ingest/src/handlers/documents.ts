@@ -1,0 +1,36 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { openapiDocument } from "@millrace/contracts";
+import type { Handler } from "./call.ts";
+
+/** `GET /openapi.json`: generated from the table that the routes are registered from. */
+export const onOpenapi: Handler = async () => openapiDocument();
+
+/**
+ * `GET /docs`: one page with everything in it. It loads nothing else, because a browser could not send the token
+ * header along; for the same reason it can be saved and opened from a file.
+ */
+export const onDocs: Handler = async (_request, reply) => {
+  page ??= renderPage();
+  return reply.type("text/html; charset=utf-8").header("Content-Security-Policy", POLICY).send(page);
+};
+
+const POLICY =
+  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'";
+
+let page: string | undefined;
+
+function renderPage(): string {
+  const { resolve } = createRequire(import.meta.url);
+  const asset = (name: string) => readFileSync(resolve(`swagger-ui-dist/${name}`), "utf8");
+  return [
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Millrace HTTP API</title>',
+    `<style>${asset("swagger-ui.css")}</style></head><body><div id="api"></div>`,
+    `<script>${inline(asset("swagger-ui-bundle.js"))}</script>`,
+    `<script>SwaggerUIBundle({ dom_id: "#api", deepLinking: true, spec: ${inline(JSON.stringify(openapiDocument()))} })</script>`,
+    "</body></html>",
+  ].join("\n");
+}
+
+/** Text that cannot end the script element it stands in. */
+const inline = (script: string) => script.replaceAll("</script", "<\\/script");

@@ -1,0 +1,92 @@
+import {
+  type DeadOutcome,
+  ERRORS,
+  type ErrorCode,
+  LIMITS,
+  type ModelMetadata,
+  type ServerMetadata,
+  type TensorSignature,
+} from "@millrace/contracts";
+import type { Health } from "@millrace/kit";
+import { inferResponse } from "../domain/answer.ts";
+import type { Models } from "../domain/ports.ts";
+import { waitPreference } from "../domain/preferences.ts";
+import { prepareSubmission } from "../domain/submission.ts";
+import { type Handler, header, stateUrl } from "./call.ts";
+import { refuse } from "./problems.ts";
+import { accept, bodyOf, deployed, originOf, type SubmitDeps } from "./submit.ts";
+
+/** The Open Inference Protocol v2, on the same durable path as every other request. */
+
+/** The version of the protocol's server metadata; the platform's own, not a model's. */
+const SERVER: ServerMetadata = { name: "millrace", version: "0.1.0", extensions: ["binary_tensor_data"] };
+
+export const onServerMetadata: Handler = async () => SERVER;
+export const onServerLive: Handler = async () => ({ live: true });
+export const onServerReady =
+  ({ health }: { health: Health }): Handler =>
+  async (_request, reply) => {
+    const { ready } = health.report();
+    return reply.code(ready ? 200 : 503).send({ ready });
+  };
+
+export const onModelMetadata =
+  ({ models }: { models: Models }): Handler =>
+  async (request, reply) => {
+    const model = deployed(request, reply, models);
+    if (!model) return reply;
+    const { name, version, format, inputs, outputs } = model.manifest;
+    const platform = format === "layers" ? "tensorflow_js_layers" : "tensorflow_savedmodel";
+    const metadata: ModelMetadata = {
+      name,
+      versions: [version],
+      platform,
+      inputs: inputs.map(signature),
+      outputs: outputs.map(signature),
+    };
+    return metadata;
+  };
+
+export const onModelReady =
+  ({ models }: { models: Models }): Handler =>
+  async (request, reply) => {
+    const model = deployed(request, reply, models);
+    return model ? { name: model.manifest.name, ready: true } : reply;
+  };
+
+/** `POST …/infer`: accepted as any request, then waited for. */
+export const onInfer =
+  ({ models, streams, waits }: SubmitDeps): Handler =>
+  async (request, reply) => {
+    const origin = originOf(request, reply, models, streams);
+    if (!origin) return reply;
+    const prepared = prepareSubmission(bodyOf(request), origin);
+    if (!prepared.ok) return refuse(request, reply, prepared.problem);
+    const submitted = prepared.value.request;
+    const wait_s = waitPreference(header(request, "prefer")) ?? LIMITS.infer_wait_s;
+
+    using waiting = waits.begin(submitted);
+    const accepted = await accept(request, reply, prepared.value, streams);
+    if (!accepted) return reply;
+    if (accepted.repeated) waiting.look();
+    const outcome = await waiting.outcome({ timeout_ms: wait_s * 1_000, signal: request.signal });
+
+    const location = stateUrl(submitted);
+    if (!outcome) {
+      const detail = `no outcome of request ${submitted.id} came within ${wait_s} s`;
+      return refuse(request, reply, { code: "wait-timeout", detail }, { location });
+    }
+    if (outcome.record.state === "dead") return refuse(request, reply, reasonOf(outcome.record), { location });
+    const { bytes, headerLength } = inferResponse(outcome, prepared.value.asked);
+    reply.header("Content-Location", location);
+    if (headerLength === undefined) return reply.type("application/json").send(bytes);
+    return reply.header("Inference-Header-Content-Length", headerLength).type("application/octet-stream").send(bytes);
+  };
+
+/** A dead letter's reason as a problem. A code of a newer worker that this process does not know is our own error. */
+function reasonOf({ reason }: DeadOutcome) {
+  const code = Object.hasOwn(ERRORS, reason.code) ? (reason.code as ErrorCode) : "internal";
+  return { code, detail: reason.detail, ...(reason.at === undefined ? {} : { at: reason.at }) };
+}
+
+const signature = ({ name, datatype, shape }: TensorSignature) => ({ name, datatype, shape });

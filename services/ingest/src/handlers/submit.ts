@@ -1,0 +1,138 @@
+import {
+  type EncodedBody,
+  HEADER_LENGTH,
+  type ModelDeployment,
+  type Priority,
+  type Submission as SubmissionAnswer,
+} from "@millrace/contracts";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { jsonState } from "../domain/answer.ts";
+import type { Models, OutcomeWaits, Streams } from "../domain/ports.ts";
+import { idempotencyKey, waitPreference } from "../domain/preferences.ts";
+import { type Origin, prepareSubmission, type Submission } from "../domain/submission.ts";
+import { type Handler, header, place, stateUrl } from "./call.ts";
+import { refuse } from "./problems.ts";
+
+export type SubmitDeps = { models: Models; streams: Streams; waits: OutcomeWaits };
+
+/** `POST …/requests`: checked, stored, 202; or 200 when the outcome comes within `Prefer: wait`. */
+export const onSubmit =
+  ({ models, streams, waits }: SubmitDeps): Handler =>
+  async (request, reply) => {
+    const origin = originOf(request, reply, models, streams);
+    if (!origin) return reply;
+    const prepared = prepareSubmission(bodyOf(request), origin);
+    if (!prepared.ok) return refuse(request, reply, prepared.problem);
+    const wait_s = waitPreference(header(request, "prefer"));
+    if (wait_s === undefined) {
+      const accepted = await accept(request, reply, prepared.value, streams);
+      if (!accepted) return reply;
+      return answerAccepted(reply, prepared.value, accepted, streams);
+    }
+    using waiting = waits.begin(prepared.value.request);
+    const accepted = await accept(request, reply, prepared.value, streams);
+    if (!accepted) return reply;
+    if (accepted.repeated) waiting.look();
+    const outcome = await waiting.outcome({ timeout_ms: wait_s * 1_000, signal: request.signal });
+    reply.header("Preference-Applied", `wait=${wait_s}`);
+    if (!outcome) return answerAccepted(reply, prepared.value, accepted, streams);
+    return reply.code(200).send(jsonState(outcome));
+  };
+
+/**
+ * What the requests of this call share; undefined after answering why there can be none.
+ * Asked of a model that is not deployed, or of full streams, nothing of the body is looked at.
+ */
+export function originOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  models: Models,
+  streams: Streams,
+): Origin | undefined {
+  const model = deployed(request, reply, models);
+  if (!model) return undefined;
+  const full = streams.room();
+  if (full) {
+    void refuse(request, reply, full);
+    return undefined;
+  }
+  const { call } = request;
+  const { tenant, project } = place(call);
+  const key = idempotencyKey(header(request, "idempotency-key"));
+  const correlationId = header(request, "x-correlation-id");
+  return {
+    tenant,
+    project,
+    model,
+    priority: (call.query.priority ?? header(request, "millrace-priority") ?? "normal") as Priority,
+    principal: call.caller.principal,
+    traceparent: call.traceparent,
+    ...(key === undefined ? {} : { key }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+  };
+}
+
+/** The model of the path, in its version if the path names one; undefined after answering that there is none. */
+export function deployed(request: FastifyRequest, reply: FastifyReply, models: Models): ModelDeployment | undefined {
+  const { model: name, version } = request.call.params;
+  const model = models.get(name!);
+  if (model && (version === undefined || version === model.manifest.version)) return model;
+  const detail = model
+    ? `"${name}" is deployed in version ${model.manifest.version}, not ${version}`
+    : `no model named "${name}" is deployed`;
+  void refuse(request, reply, { code: "unknown-model", detail });
+  return undefined;
+}
+
+/** Stores a request; undefined after answering that its key stands for another body. */
+export async function accept(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { request: submitted }: Submission,
+  streams: Streams,
+): Promise<{ digest: string; repeated: boolean } | undefined> {
+  request.call.id = submitted.id;
+  reply.header("X-Correlation-Id", submitted.correlationId);
+  const accepted = await streams.publish(submitted);
+  if (accepted.kind === "accepted") {
+    reply.header("Location", stateUrl(submitted));
+    if (accepted.repeated) reply.header("Idempotent-Replayed", "true");
+    return accepted;
+  }
+  const { digest: given, existing } = accepted;
+  void refuse(
+    request,
+    reply,
+    { code: "idempotency-conflict", detail: `the key stands for request ${submitted.id}, whose body is another` },
+    { digests: { given, existing }, location: stateUrl(submitted) },
+  );
+  return undefined;
+}
+
+/** The body as it came: JSON, or binary when a header gives the length of its JSON part. */
+export function bodyOf(request: FastifyRequest): EncodedBody {
+  const bytes = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
+  const length = header(request, HEADER_LENGTH);
+  return length === undefined ? { bytes } : { bytes, headerLength: Number(length) };
+}
+
+async function answerAccepted(
+  reply: FastifyReply,
+  { request }: Submission,
+  { digest, repeated }: { digest: string; repeated: boolean },
+  streams: Streams,
+) {
+  const self = stateUrl(request);
+  // Only a repeat can have an outcome already.
+  const outcome = repeated ? await streams.outcome(request) : undefined;
+  const answer: SubmissionAnswer = {
+    id: request.id,
+    state: outcome?.address.state ?? "pending",
+    durability: streams.durability,
+    digest,
+    model: { name: request.model, version: request.modelVersion },
+    repeated,
+    links: { self, events: `${self}/events` },
+  };
+  return reply.code(202).send(answer);
+}
