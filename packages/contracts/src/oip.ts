@@ -252,7 +252,8 @@ function fromBytes(tensor: WireTensor, at: string, bytes: Uint8Array, size: unkn
   if (bytes.byteLength !== expected)
     return problem("malformed-body", `the body ends ${expected - bytes.byteLength} bytes too early`, at);
   // A copy of exactly these bytes: typed arrays need alignment, and the slice must not keep a large body alive.
-  const data = new ARRAY_OF[datatype](bytes.slice().buffer as ArrayBuffer);
+  // Not slice(), which on a Buffer shares the memory.
+  const data = new ARRAY_OF[datatype](new Uint8Array(bytes).buffer);
   for (let i = 0; i < data.length; i++) {
     const wrong = misfit(data[i]!, datatype);
     if (wrong) return problem("wrong-value", `value ${i} of "${tensor.name}" ${wrong}`, at);
