@@ -51,7 +51,11 @@ export interface FleetOptions {
 }
 
 /** All machines' readings of the first hour, then of the second, and so on. The same options give the same stream. */
-export function* machineReadings({ seed, machines, hours = 8760 }: FleetOptions): Generator<MachineReading> {
+export function* machineReadings({
+  seed,
+  machines,
+  hours = 8760,
+}: FleetOptions): Generator<MachineReading, undefined, void> {
   const places = Array.from({ length: machines }, (_, place) => {
     const random = createRandom(seed, place);
     // Places start with machines of any age, so that failures are spread over time.

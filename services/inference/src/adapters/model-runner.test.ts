@@ -6,7 +6,7 @@ import { startModelRunner } from "./model-runner.ts";
 
 const start = (folder = "unused") =>
   startModelRunner({
-    module: new URL("../../fixtures/fragile-child.ts", import.meta.url),
+    module: new URL("../testing/fragile-child.ts", import.meta.url),
     folder,
     start_timeout_ms: 10_000,
     memory_max_bytes: 2 ** 30,
