@@ -1,0 +1,270 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import type { Journal } from "../domain/journal.ts";
+import type { Namespace } from "../domain/namespace.ts";
+import type { MessageQueue } from "../domain/queue.ts";
+import { Access } from "./access.ts";
+import { ConsumerLink } from "./consumer-link.ts";
+import { manage } from "./management.ts";
+import { ProducerLink } from "./producer-link.ts";
+import { type AnswerRequest, ReplyLink, RequestLink } from "./request-node.ts";
+import { type Connection, container as rhea, type EventContext, type Link, type Session } from "./rhea.ts";
+import { type AccessKey, entityPath } from "./sas.ts";
+import { mechanisms, provedKey } from "./sasl.ts";
+import { SessionState } from "./session-state.ts";
+import { WorkCycle } from "./work-cycle.ts";
+
+interface Client {
+  readonly access: Access;
+  readonly sessions: Map<Session, SessionState>;
+  readonly socket: Socket;
+}
+
+const MANAGEMENT = /\/\$management$/i;
+const CBS = "$cbs";
+const FRAME_BYTES = 65_536;
+const IDLE_MS = 120_000;
+const CLOSE_MS = 1_000;
+
+/** Speaks AMQP 1.0 for a namespace: accepts connections, decides what each link is attached to, and drives the turns. */
+export class AmqpServer {
+  readonly #namespace: Namespace;
+  readonly #accessKey: AccessKey;
+  readonly #now: () => number;
+  readonly #cycle: WorkCycle;
+  readonly #onFatal: (error: unknown) => void;
+  readonly #clients = new Map<Connection, Client>();
+  readonly #consumers = new Map<MessageQueue, ConsumerLink[]>();
+  readonly #container = rhea.create_container({ id: "millrace-servicebus" });
+  readonly #server: Server;
+  #lockTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: {
+    namespace: Namespace;
+    accessKey: AccessKey;
+    journal: Journal;
+    now: () => number;
+    /** The journal could not be written, or a bug: nothing more can be promised. */
+    onFatal: (error: unknown) => void;
+  }) {
+    this.#namespace = options.namespace;
+    this.#accessKey = options.accessKey;
+    this.#now = options.now;
+    this.#onFatal = options.onFatal;
+    this.#cycle = new WorkCycle({
+      journal: options.journal,
+      deliver: () => this.#deliver(),
+      onError: (error) => this.#fail(error),
+    });
+    this.#server = createServer((socket) => this.#accept(socket));
+    Object.assign(this.#container.sasl_server_mechanisms, mechanisms(options.accessKey));
+    this.#listenToRhea();
+  }
+
+  /** @returns the port it listens on */
+  async listen(port: number, host: string): Promise<number> {
+    this.#server.listen({ port, host });
+    await once(this.#server, "listening");
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Tells clients to come back later, then drops whoever has not gone. */
+  async close(): Promise<void> {
+    clearTimeout(this.#lockTimer);
+    this.#server.close();
+    this.#cycle.run();
+    for (const [connection, { socket }] of this.#clients) {
+      connection.close({ condition: "amqp:connection:forced", description: "The broker is stopping." });
+      setTimeout(() => socket.destroy(), CLOSE_MS).unref();
+    }
+    if (this.#server.listening || this.#clients.size > 0) await once(this.#server, "close");
+    this.#cycle.close();
+  }
+
+  #accept(socket: Socket): void {
+    socket.setNoDelay(true);
+    const connection = this.#container.create_connection({
+      max_frame_size: FRAME_BYTES,
+      idle_time_out: IDLE_MS,
+      receiver_options: { credit_window: 0, autoaccept: false, autosettle: false },
+      sender_options: { autosettle: false, treat_modified_as_released: false },
+    });
+    const access = new Access({ accessKey: this.#accessKey, now: this.#now });
+    const client: Client = { access, sessions: new Map(), socket };
+    this.#clients.set(connection, client);
+    socket.on("drain", () => this.#cycle.request());
+    socket.on("close", () => {
+      for (const session of client.sessions.values()) session.closed();
+      this.#clients.delete(connection);
+    });
+    connection.accept(socket);
+  }
+
+  #listenToRhea(): void {
+    const on = (event: string, handle: (context: EventContext) => void) =>
+      this.#container.on(event, (context: EventContext) => {
+        try {
+          handle(context);
+        } catch (error) {
+          this.#fail(error);
+        }
+      });
+    on("connection_open", ({ connection }) => {
+      if (provedKey(connection)) this.#clients.get(connection)?.access.grantByPassword();
+    });
+    on("session_open", ({ connection, session }) => {
+      this.#clients.get(connection)?.sessions.set(session, new SessionState(session));
+    });
+    on("session_close", ({ connection, session }) => {
+      const sessions = this.#clients.get(connection)?.sessions;
+      sessions?.get(session)?.closed();
+      sessions?.delete(session);
+    });
+    on("receiver_open", (context) => this.#onClientSender(context));
+    on("sender_open", (context) => this.#onClientReceiver(context));
+    const onDetach = ({ connection, session, sender, receiver }: EventContext) =>
+      this.#clients.get(connection)?.sessions.get(session)?.detached((sender ?? receiver)!);
+    on("sender_close", onDetach);
+    on("receiver_close", onDetach);
+    // A peer that breaks the protocol loses its connection, which rhea closes after telling us; nobody else is disturbed.
+    for (const event of ["connection_close", "disconnected", "protocol_error", "error"]) on(event, () => {});
+  }
+
+  #onClientSender({ connection, session, receiver: link }: EventContext): void {
+    const found = this.#admit(connection, session, link!, link!.target?.address);
+    if (!found) return;
+    const { state, path, access } = found;
+    const answer = this.#nodeAt(path, access);
+    if (answer) {
+      const findReplyLink = (replyTo: string | undefined) => this.#findReplyLink(state, path, replyTo);
+      const endpoint = new RequestLink({ link: link!, session: state, cycle: this.#cycle, answer, findReplyLink });
+      this.#bind(state, link!, endpoint);
+      state.incoming.attach(link!, endpoint);
+      return;
+    }
+    const target = this.#namespace.target(path);
+    if (!target) return this.#refuse(link!, "amqp:not-found", `There is no queue or topic named ${path}.`);
+    const options = { link: link!, session: state, namespace: this.#namespace, target, cycle: this.#cycle };
+    const endpoint = new ProducerLink(options);
+    link!.local.attach.max_message_size = target.maxMessageBytes;
+    this.#bind(state, link!, endpoint);
+    state.incoming.attach(link!, endpoint);
+  }
+
+  #onClientReceiver({ connection, session, sender: link }: EventContext): void {
+    const found = this.#admit(connection, session, link!, link!.source?.address);
+    if (!found) return;
+    const { state, path, access } = found;
+    if (this.#nodeAt(path, access)) {
+      this.#bind(state, link!, new ReplyLink({ link: link!, session: state, node: path.toLowerCase() }));
+      return;
+    }
+    const queue = this.#namespace.queue(path);
+    if (!queue) return this.#refuse(link!, "amqp:not-found", `There is no queue or subscription named ${path}.`);
+    const consumers = this.#consumers.get(queue) ?? [];
+    this.#consumers.set(queue, consumers);
+    const consumer: ConsumerLink = new ConsumerLink({
+      link: link!,
+      session: state,
+      queue,
+      cycle: this.#cycle,
+      onClosed: () => consumers.splice(consumers.indexOf(consumer), 1),
+    });
+    consumers.push(consumer);
+    this.#bind(state, link!, consumer);
+  }
+
+  /** Finds what an attaching link needs, or refuses it. */
+  #admit(connection: Connection, session: Session, link: Link, address: string | null | undefined) {
+    const client = this.#clients.get(connection);
+    const state = client?.sessions.get(session);
+    if (!client || !state) return undefined;
+    const path = entityPath(address ?? "");
+    if (path.toLowerCase() !== CBS && !client.access.allows(path)) {
+      const description = `No valid token was put for ${path}; the key may be wrong, or the token expired.`;
+      this.#refuse(link, "amqp:unauthorized-access", description);
+      return undefined;
+    }
+    return { state, path, access: client.access };
+  }
+
+  #nodeAt(path: string, access: Access): AnswerRequest | undefined {
+    if (path.toLowerCase() === CBS) return access.putToken;
+    if (!MANAGEMENT.test(path)) return undefined;
+    const entity = path.replace(MANAGEMENT, "");
+    const exists = this.#namespace.queue(entity) ?? this.#namespace.target(entity);
+    return exists && manage(this.#namespace, entity);
+  }
+
+  #findReplyLink(state: SessionState, path: string, replyTo: string | undefined): ReplyLink | undefined {
+    const links = [...state.endpoints.values()].filter((endpoint) => endpoint instanceof ReplyLink);
+    const ofNode = links.filter(({ node }) => node === path.toLowerCase());
+    return ofNode.find(({ addresses }) => replyTo !== undefined && addresses.has(replyTo)) ?? ofNode.at(-1);
+  }
+
+  /** Answers an attach in the peer's own terms: its termini and settle modes are what it gets. */
+  #bind(state: SessionState, link: Link, endpoint: { closed(): void }): void {
+    const { attach } = link.local;
+    if (link.source) attach.source = link.source.described();
+    if (link.target) attach.target = link.target.described();
+    if (link.snd_settle_mode != null) attach.snd_settle_mode = link.snd_settle_mode;
+    if (link.rcv_settle_mode != null) attach.rcv_settle_mode = link.rcv_settle_mode;
+    state.endpoints.set(link, endpoint);
+  }
+
+  /** An attach is always answered; one without a terminus, followed by a detach, is a refusal (AMQP 1.0, 2.6.3). */
+  #refuse(link: Link, condition: string, description: string): void {
+    link.on_flow = () => {};
+    link.close({ condition, description });
+  }
+
+  /** Gives waiting messages to the consumers of each queue in turn; answers how to transmit them. */
+  #deliver(): (() => void)[] {
+    const transmissions: (() => void)[] = [];
+    for (const { sessions } of this.#clients.values()) for (const session of sessions.values()) session.flush();
+    for (const queue of this.#namespace.queues) queue.releaseExpiredLocks();
+    let more = false;
+    for (const [queue, consumers] of this.#consumers) {
+      let idle = 0;
+      while (queue.hasReady && idle < consumers.length) {
+        const consumer = consumers.shift()!;
+        consumers.push(consumer);
+        const transmit = consumer.take();
+        if (transmit) transmissions.push(transmit);
+        idle = transmit ? 0 : idle + 1;
+      }
+      for (const consumer of consumers) {
+        const unfinished = queue.hasReady && consumer.wantsMore;
+        more ||= unfinished;
+        if (consumer.draining && !unfinished) transmissions.push(() => consumer.finishDrain());
+      }
+    }
+    if (more) this.#cycle.request();
+    this.#armLockTimer();
+    return this.#corked(transmissions);
+  }
+
+  /** Frames of one turn leave each socket in one write. */
+  #corked(transmissions: (() => void)[]): (() => void)[] {
+    if (transmissions.length === 0) return transmissions;
+    const sockets = [...this.#clients.values()].map(({ socket }) => socket);
+    const cork = () => sockets.forEach((socket) => void socket.cork());
+    const uncork = () => sockets.forEach((socket) => void socket.uncork());
+    return [cork, ...transmissions, uncork];
+  }
+
+  #armLockTimer(): void {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const queue of this.#namespace.queues) earliest = Math.min(earliest, queue.nextLockExpiry() ?? earliest);
+    clearTimeout(this.#lockTimer);
+    if (!Number.isFinite(earliest)) return;
+    const delay = Math.min(Math.max(1, earliest - this.#now()), 2 ** 31 - 1);
+    this.#lockTimer = setTimeout(() => this.#cycle.request(), delay);
+    this.#lockTimer.unref();
+  }
+
+  #fail(error: unknown): void {
+    this.#cycle.close();
+    this.#onFatal(error);
+  }
+}

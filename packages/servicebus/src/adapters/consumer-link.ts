@@ -1,0 +1,158 @@
+import type { Settlement } from "../domain/message.ts";
+import type { MessageQueue } from "../domain/queue.ts";
+import { tokenToTag } from "./lock-token.ts";
+import type { DeliveryAnswer, DeliveryOwner } from "./outgoing-transfers.ts";
+import { type FlowFields, frames, type Link, type Outcome } from "./rhea.ts";
+import { amendWith, encodeDelivery } from "./sections.ts";
+import type { Endpoint, SessionState } from "./session-state.ts";
+import type { WorkCycle } from "./work-cycle.ts";
+
+/** What one link may be given in one turn, and how much may wait in its socket: enough to keep a link busy. */
+const MESSAGES_PER_TURN = 256;
+const SOCKET_BYTES = 2 << 20;
+
+/** A client's receiver on a queue, a subscription or a dead-letter queue. */
+export class ConsumerLink implements DeliveryOwner, Endpoint {
+  readonly queue: MessageQueue;
+  readonly #link: Link;
+  readonly #session: SessionState;
+  readonly #cycle: WorkCycle;
+  readonly #removes: boolean;
+  readonly #onClosed: () => void;
+  readonly #tokens = new Map<number, string>();
+  #reserved = 0;
+  #draining = false;
+  #open = true;
+
+  constructor(options: {
+    link: Link;
+    session: SessionState;
+    queue: MessageQueue;
+    cycle: WorkCycle;
+    onClosed: () => void;
+  }) {
+    this.#link = options.link;
+    this.#session = options.session;
+    this.queue = options.queue;
+    this.#cycle = options.cycle;
+    this.#onClosed = options.onClosed;
+    this.#removes = options.link.snd_settle_mode === 1; // "settled": receive and delete
+    this.#link.on_flow = ({ performative }) => this.#onFlow(performative);
+  }
+
+  /** Takes the next message if this link has credit and room for it; answers how to transmit it. */
+  take(): (() => void) | undefined {
+    if (!this.#hasRoom()) return undefined;
+    if (this.#removes) {
+      const removed = this.queue.removeNext();
+      if (!removed) return undefined;
+      this.#reserved++;
+      return () => this.#transmit(() => ({ tag: Buffer.alloc(0), content: encodeDelivery(removed) }));
+    }
+    const lock = this.queue.lockNext();
+    if (!lock) return undefined;
+    this.#reserved++;
+    return () =>
+      this.#transmit(
+        () => ({ tag: tokenToTag(lock.token), content: encodeDelivery(lock.message, lock), owner: this }),
+        lock.token,
+      );
+  }
+
+  /** True when the turn's share was used up and more could be taken in the next one. */
+  get wantsMore(): boolean {
+    return this.#reserved >= MESSAGES_PER_TURN;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Gives back unused credit, as the receiver asked; it waits for the answer even when no credit was left. */
+  finishDrain(): void {
+    if (!this.#draining || !this.#open) return;
+    this.#draining = false;
+    this.#link.delivery_count = (this.#link.delivery_count + Math.max(0, this.#link.credit)) >>> 0;
+    this.#link.credit = 0;
+    const { incoming, outgoing } = this.#session;
+    this.#link.session.output(
+      frames.flow({
+        next_incoming_id: incoming.next_transfer_id >>> 0,
+        incoming_window: incoming.window,
+        next_outgoing_id: outgoing.next_transfer_id,
+        outgoing_window: outgoing.window,
+        handle: this.#link.local.handle,
+        delivery_count: this.#link.delivery_count,
+        link_credit: 0,
+        drain: true,
+      }),
+    );
+  }
+
+  decided(deliveryId: number, outcome: Outcome | undefined, answer: DeliveryAnswer): void {
+    const token = this.#tokens.get(deliveryId);
+    this.#tokens.delete(deliveryId);
+    const held = token !== undefined && this.queue.settle(token, settlementOf(outcome));
+    this.#cycle.afterCommit(() => {
+      if (!this.#open) return;
+      if (held) answer.same();
+      else answer.refuse("com.microsoft:message-lock-lost", "The lock supplied is invalid: it expired, or was settled.");
+    });
+  }
+
+  closed(): void {
+    this.#open = false;
+    this.#session.outgoing.abandon(this);
+    this.#onClosed();
+  }
+
+  #hasRoom(): boolean {
+    return (
+      this.#open &&
+      this.#reserved < Math.min(this.#link.credit, MESSAGES_PER_TURN) &&
+      this.#session.outgoing.open &&
+      this.#link.connection.socket.writableLength < SOCKET_BYTES
+    );
+  }
+
+  #transmit(encode: () => { tag: Buffer; content: Buffer; owner?: DeliveryOwner }, token?: string): void {
+    this.#reserved--;
+    if (!this.#open) return;
+    const deliveryId = this.#session.outgoing.send(this.#link, encode());
+    if (token !== undefined) this.#tokens.set(deliveryId, token);
+  }
+
+  #onFlow(flow: FlowFields): void {
+    const credit = ((flow.delivery_count ?? 0) + (flow.link_credit ?? 0) - this.#link.delivery_count) | 0;
+    this.#link.credit = Math.max(0, credit);
+    this.#draining = flow.drain ?? false;
+    this.#cycle.request();
+  }
+}
+
+function settlementOf(outcome: Outcome | undefined): Settlement {
+  switch (outcome?.constructor.composite_type) {
+    case "rejected": {
+      const { DeadLetterReason, DeadLetterErrorDescription, ...changes } = outcome.error?.info ?? {};
+      return {
+        kind: "dead-letter",
+        ...textField("reason", DeadLetterReason),
+        ...textField("description", DeadLetterErrorDescription),
+        ...amendment(changes),
+      };
+    }
+    case "modified": {
+      const changes = amendment(outcome.message_annotations ?? {});
+      return { kind: outcome.undeliverable_here ? "defer" : "abandon", ...changes };
+    }
+    case "released":
+      return { kind: "abandon" };
+    default:
+      return { kind: "complete" };
+  }
+}
+
+const textField = (name: "reason" | "description", value: unknown) => (value == null ? {} : { [name]: String(value) });
+
+const amendment = (changes: Readonly<Record<string, unknown>>) =>
+  Object.keys(changes).length > 0 ? { amend: amendWith(changes) } : {};

@@ -1,0 +1,73 @@
+import type { Namespace, Target } from "../domain/namespace.ts";
+import type { Arrival, ArrivalSink } from "./incoming-transfers.ts";
+import { type AmqpError, type Link, message } from "./rhea.ts";
+import { readOffered, unpackBatch } from "./sections.ts";
+import type { Endpoint, SessionState } from "./session-state.ts";
+import type { WorkCycle } from "./work-cycle.ts";
+
+const BATCH_FORMAT = 0x80013700;
+const CREDIT = 512;
+
+/** A client's sender: stores what arrives, and accepts it once that is durable. */
+export class ProducerLink implements ArrivalSink, Endpoint {
+  readonly maxMessageBytes: number;
+  readonly #link: Link;
+  readonly #session: SessionState;
+  readonly #namespace: Namespace;
+  readonly #target: Target;
+  readonly #cycle: WorkCycle;
+  #open = true;
+
+  constructor(options: {
+    link: Link;
+    session: SessionState;
+    namespace: Namespace;
+    target: Target;
+    cycle: WorkCycle;
+  }) {
+    this.#link = options.link;
+    this.#session = options.session;
+    this.#namespace = options.namespace;
+    this.#target = options.target;
+    this.#cycle = options.cycle;
+    this.maxMessageBytes = options.target.maxMessageBytes;
+    this.#link.flow(CREDIT);
+  }
+
+  arrived(arrival: Arrival): void {
+    const refusal = this.#store(arrival);
+    this.#cycle.afterCommit(() => {
+      if (!this.#open) return;
+      if (arrival.deliveryId !== undefined) {
+        const { confirmations } = this.#session;
+        if (refusal) confirmations.settle(arrival.deliveryId, message.rejected({ error: refusal }).described());
+        else confirmations.accept(arrival.deliveryId);
+      }
+      if (this.#link.credit < CREDIT / 2) this.#link.flow(CREDIT - this.#link.credit);
+    });
+  }
+
+  closed(): void {
+    this.#open = false;
+  }
+
+  #store({ content, format }: Arrival): AmqpError | undefined {
+    if (!content) {
+      return {
+        condition: "amqp:link:message-size-exceeded",
+        description: `${this.#target.name} takes transfers of at most ${this.maxMessageBytes} bytes.`,
+      };
+    }
+    try {
+      const offered = (format === BATCH_FORMAT ? unpackBatch(content) : [content]).map(readOffered);
+      if (this.#namespace.send(this.#target, offered)) return undefined;
+      return {
+        condition: "amqp:resource-limit-exceeded",
+        description: `${this.#target.name} is full; receive messages or raise MaxSizeInMegabytes.`,
+      };
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+      return { condition: "amqp:decode-error", description: `Not an AMQP message: ${error.message}.` };
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+
+export interface AccessKey {
+  readonly name: string;
+  readonly key: string;
+}
+
+export type TokenVerdict = { readonly ok: true; readonly expiresAt: number } | { readonly ok: false; readonly why: string };
+
+/**
+ * Checks a shared access signature, `SharedAccessSignature sr=<uri>&sig=<base64 hmac>&se=<epoch s>&skn=<key name>`, where the
+ * signature is HMAC-SHA256 over `<sr as sent>\n<se>` with the key's text.
+ * @param audience the entity the token is put for; the token's `sr` must be that URI or a parent of it
+ */
+export function checkSharedAccessSignature(
+  token: string,
+  options: { audience: string; accessKey: AccessKey; now: number },
+): TokenVerdict {
+  const prefix = "SharedAccessSignature ";
+  if (!token.startsWith(prefix)) return { ok: false, why: "the token is not a shared access signature" };
+  const parts = new Map(
+    token
+      .slice(prefix.length)
+      .split("&")
+      .map((part) => [part.slice(0, part.indexOf("=")), part.slice(part.indexOf("=") + 1)] as const),
+  );
+  const resource = parts.get("sr");
+  const signature = parts.get("sig");
+  const expiry = parts.get("se");
+  const keyName = parts.get("skn");
+  if (!resource || !signature || !expiry || !keyName) return { ok: false, why: "the token lacks one of sr, sig, se, skn" };
+  if (decodeURIComponent(keyName) !== options.accessKey.name) return { ok: false, why: "the key name is unknown" };
+  const expected = createHmac("sha256", options.accessKey.key).update(`${resource}\n${expiry}`).digest();
+  const given = Buffer.from(decodeURIComponent(signature), "base64");
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
+    return { ok: false, why: "the signature does not fit the key" };
+  }
+  const expiresAt = Number(expiry) * 1000;
+  if (!(expiresAt > options.now)) return { ok: false, why: "the token has expired" };
+  if (!covers(decodeURIComponent(resource), options.audience)) {
+    return { ok: false, why: "the token was signed for another audience" };
+  }
+  return { ok: true, expiresAt };
+}
+
+/** Whether a path (or URI) equals a scope or lies below it, segment by segment, without case. */
+export function covers(scope: string, path: string): boolean {
+  const parent = trim(scope);
+  const child = trim(path);
+  return parent === "" || child === parent || child.startsWith(`${parent}/`);
+}
+
+const trim = (path: string) =>
+  path
+    .toLowerCase()
+    .replace(/^[a-z]+:\/\//, "")
+    .replace(/^\/+|\/+$/g, "");
+
+/** `sb://host/queue/` → `queue`: addresses come as plain names (JS, Go) or as URIs (Python). */
+export function entityPath(address: string): string {
+  return address.replace(/^[a-z]+:\/\/[^/]*\/?/i, "").replace(/^\/+|\/+$/g, "");
+}

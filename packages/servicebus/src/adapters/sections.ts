@@ -1,0 +1,227 @@
+import type { Lock, MessageFields, OfferedMessage, StoredMessage } from "../domain/message.ts";
+import { type Typed, types } from "./rhea.ts";
+
+/*
+ * A message is a row of sections (AMQP 1.0, part 3.2). What a sender wrote in properties, application properties, body and
+ * footer is kept as raw bytes, so that what a receiver reads is what was sent; only header and message annotations are
+ * written anew at each delivery, and application properties when a message is dead-lettered or amended.
+ */
+const HEADER = 0x70;
+const DELIVERY_ANNOTATIONS = 0x71;
+const MESSAGE_ANNOTATIONS = 0x72;
+const PROPERTIES = 0x73;
+const APPLICATION_PROPERTIES = 0x74;
+const DATA = 0x75;
+
+interface Sections {
+  header?: Buffer;
+  messageAnnotations?: Buffer;
+  properties?: Buffer;
+  applicationProperties?: Buffer;
+  /** Body sections and footer, as sent. */
+  body: Buffer;
+}
+
+/** The end of the AMQP value that starts at `at`, found without decoding it. */
+function endOfValue(buffer: Buffer, at: number): number {
+  const code = buffer.readUInt8(at);
+  if (code === 0x00) return endOfValue(buffer, endOfValue(buffer, at + 1));
+  const start = at + 1;
+  switch (code >> 4) {
+    case 0x4:
+      return start;
+    case 0x5:
+      return start + 1;
+    case 0x6:
+      return start + 2;
+    case 0x7:
+      return start + 4;
+    case 0x8:
+      return start + 8;
+    case 0x9:
+      return start + 16;
+    case 0xa:
+    case 0xc:
+    case 0xe:
+      return start + 1 + buffer.readUInt8(start);
+    case 0xb:
+    case 0xd:
+    case 0xf:
+      return start + 4 + buffer.readUInt32BE(start);
+    default:
+      throw new RangeError(`no AMQP type has the constructor 0x${code.toString(16)}`);
+  }
+}
+
+/** Descriptor code of the section at `at`; senders use the one-byte form throughout. */
+function sectionCode(buffer: Buffer, at: number): number {
+  if (buffer[at] !== 0x00) throw new RangeError("a message section must be a described value");
+  if (buffer[at + 1] === 0x53) return buffer.readUInt8(at + 2);
+  if (buffer[at + 1] === 0x80) return Number(buffer.readBigUInt64BE(at + 2));
+  throw new RangeError("a message section must be described by a number");
+}
+
+function split(content: Buffer): Sections {
+  const sections: Sections = { body: content.subarray(content.length) };
+  let at = 0;
+  while (at < content.length) {
+    const code = sectionCode(content, at);
+    const end = endOfValue(content, at);
+    if (end > content.length) throw new RangeError("the message ends within a section");
+    const section = content.subarray(at, end);
+    if (code === HEADER) sections.header = section;
+    else if (code === MESSAGE_ANNOTATIONS) sections.messageAnnotations = section;
+    else if (code === PROPERTIES) sections.properties = section;
+    else if (code === APPLICATION_PROPERTIES) sections.applicationProperties = section;
+    else if (code !== DELIVERY_ANNOTATIONS) {
+      checkSections(content, at);
+      sections.body = content.subarray(at);
+      return sections;
+    }
+    at = end;
+  }
+  return sections;
+}
+
+/** Everything from the first body section on must be whole sections too, or a receiver would choke on it later. */
+function checkSections(content: Buffer, start: number): void {
+  for (let at = start; at < content.length; ) {
+    sectionCode(content, at);
+    at = endOfValue(content, at);
+    if (at > content.length) throw new RangeError("the message ends within a section");
+  }
+}
+
+const readValue = (section: Buffer): Typed => new types.Reader(section).read();
+const fieldsOf = (section: Buffer | undefined): readonly (Typed | undefined)[] =>
+  section ? (readValue(section).value as Typed[]) : [];
+const entriesOf = (section: Buffer | undefined): readonly Typed[] => (section ? (readValue(section).value as Typed[]) : []);
+
+/** A batch (message format 0x80013700) is one message with a Data section for each message in it. */
+export function unpackBatch(content: Buffer): Buffer[] {
+  const messages: Buffer[] = [];
+  for (let at = 0; at < content.length; ) {
+    const end = endOfValue(content, at);
+    if (end > content.length) throw new RangeError("the batch ends within a section");
+    if (sectionCode(content, at) === DATA) messages.push(readValue(content.subarray(at, end)).value as Buffer);
+    at = end;
+  }
+  return messages;
+}
+
+/** @throws RangeError when the bytes are no AMQP message */
+export function readOffered(content: Buffer): OfferedMessage {
+  const sections = split(content);
+  const messageId = fieldsOf(sections.properties)[0];
+  const ttl = fieldsOf(sections.header)[2]?.value;
+  return {
+    messageId: messageId?.value == null ? undefined : textOf(messageId.value),
+    ttlMs: typeof ttl === "number" ? ttl : undefined,
+    content,
+    fields: () => readFields(sections),
+  };
+}
+
+function textOf(value: unknown): string {
+  return Buffer.isBuffer(value) ? value.toString("hex") : String(value);
+}
+
+function readFields(sections: Sections): MessageFields {
+  const values = fieldsOf(sections.properties).map((field) => field?.value);
+  const text = (index: number) => (values[index] == null ? undefined : textOf(values[index]));
+  return {
+    messageId: text(0),
+    to: text(2),
+    subject: text(3),
+    replyTo: text(4),
+    correlationId: text(5),
+    contentType: text(6),
+    sessionId: text(10),
+    replyToSessionId: text(12),
+    applicationProperties: Object.fromEntries(pairs(entriesOf(sections.applicationProperties))),
+  };
+}
+
+function* pairs(entries: readonly Typed[]): Iterable<[string, unknown]> {
+  for (let at = 0; at + 1 < entries.length; at += 2) yield [String(entries[at]!.value), types.unwrap(entries[at + 1])];
+}
+
+/** The bytes a receiver gets: `lock` is absent when the message is peeked at or was removed by the delivery. */
+export function encodeDelivery(message: StoredMessage, lock?: Lock): Buffer {
+  const sections = split(message.content);
+  return Buffer.concat([
+    encodeHeader(sections.header, message.deliveryCount),
+    encodeAnnotations(sections.messageAnnotations, message, lock),
+    sections.properties ?? Buffer.alloc(0),
+    encodeApplicationProperties(sections.applicationProperties, message),
+    sections.body,
+  ]);
+}
+
+function encodeSection(code: number, value: Typed): Buffer {
+  const writer = new types.Writer();
+  writer.write(types.described(types.wrap_ulong(code), value));
+  return writer.toBuffer();
+}
+
+function encodeHeader(sent: Buffer | undefined, deliveryCount: number): Buffer {
+  const fields = fieldsOf(sent);
+  return encodeSection(
+    HEADER,
+    types.wrap_list([
+      fields[0] ?? types.wrap_boolean(true),
+      fields[1] ?? null,
+      fields[2] ?? null,
+      types.wrap_boolean(deliveryCount === 0),
+      types.wrap_uint(deliveryCount),
+    ]),
+  );
+}
+
+function encodeAnnotations(sent: Buffer | undefined, message: StoredMessage, lock: Lock | undefined): Buffer {
+  const items = [
+    ...entriesOf(sent),
+    types.wrap_symbol("x-opt-enqueued-time"),
+    types.wrap_timestamp(message.enqueuedAt),
+    types.wrap_symbol("x-opt-sequence-number"),
+    types.wrap_long(message.sequenceNumber),
+    types.wrap_symbol("x-opt-enqueue-sequence-number"),
+    types.wrap_long(message.sequenceNumber),
+    types.wrap_symbol("x-opt-message-state"),
+    types.wrap_int(message.deferred ? 1 : 0),
+  ];
+  if (lock) items.push(types.wrap_symbol("x-opt-locked-until"), types.wrap_timestamp(lock.lockedUntil));
+  if (message.deadLetter) {
+    items.push(types.wrap_symbol("x-opt-deadletter-source"), types.wrap_string(message.deadLetter.source));
+  }
+  return encodeSection(MESSAGE_ANNOTATIONS, types.Map32(items));
+}
+
+function encodeApplicationProperties(sent: Buffer | undefined, message: StoredMessage): Buffer {
+  const { deadLetter, amendments } = message;
+  if (!deadLetter && !amendments) return sent ?? Buffer.alloc(0);
+  const changes = new Map<string, Typed>(typedPairs(amendments ? entriesOf(amendments) : []));
+  if (deadLetter?.reason !== undefined) changes.set("DeadLetterReason", types.wrap_string(deadLetter.reason));
+  if (deadLetter?.description !== undefined) {
+    changes.set("DeadLetterErrorDescription", types.wrap_string(deadLetter.description));
+  }
+  const merged = new Map([...typedPairs(entriesOf(sent)), ...changes]);
+  return encodeSection(
+    APPLICATION_PROPERTIES,
+    types.Map32([...merged].flatMap(([name, value]) => [types.wrap_string(name), value])),
+  );
+}
+
+function* typedPairs(entries: readonly Typed[]): Iterable<[string, Typed]> {
+  for (let at = 0; at + 1 < entries.length; at += 2) yield [String(entries[at]!.value), entries[at + 1]!];
+}
+
+/** Adds changed application properties to those of earlier settlements; kept as an application properties section. */
+export function amendWith(properties: Readonly<Record<string, unknown>>): (earlier: Buffer | undefined) => Buffer {
+  return (earlier) => {
+    const merged = new Map(typedPairs(earlier ? entriesOf(earlier) : []));
+    for (const [name, value] of Object.entries(properties)) merged.set(name, types.wrap(value));
+    const items = [...merged].flatMap(([name, value]) => [types.wrap_string(name), value]);
+    return encodeSection(APPLICATION_PROPERTIES, types.Map32(items));
+  };
+}

@@ -1,0 +1,58 @@
+/** What a rule may look at in a message. */
+export interface MessageFields {
+  readonly messageId?: string;
+  readonly correlationId?: string;
+  readonly to?: string;
+  readonly replyTo?: string;
+  readonly subject?: string;
+  readonly sessionId?: string;
+  readonly replyToSessionId?: string;
+  readonly contentType?: string;
+  readonly applicationProperties: Readonly<Record<string, unknown>>;
+}
+
+/** A message as a sender offers it. Its content stays opaque here: only the protocol adapter reads AMQP. */
+export interface OfferedMessage {
+  /** The key of duplicate detection; a message without one is never a duplicate. */
+  readonly messageId?: string;
+  readonly ttlMs?: number;
+  readonly content: Buffer;
+  /** Read only when a rule needs them, since parsing costs more than storing. */
+  readonly fields: () => MessageFields;
+}
+
+export interface DeadLetter {
+  readonly reason?: string;
+  readonly description?: string;
+  /** The queue or subscription the message died in. */
+  readonly source: string;
+}
+
+/** A message in a queue. Only its delivery state changes; its content never does. */
+export interface StoredMessage {
+  readonly sequenceNumber: number;
+  readonly enqueuedAt: number;
+  readonly expiresAt: number | undefined;
+  readonly content: Buffer;
+  /** Failed deliveries so far: 0 at the first delivery. */
+  deliveryCount: number;
+  deferred: boolean;
+  deadLetter: DeadLetter | undefined;
+  /** Application properties changed by a settlement, encoded by the adapter. */
+  amendments: Buffer | undefined;
+}
+
+export interface Lock {
+  readonly token: string;
+  readonly message: StoredMessage;
+  lockedUntil: number;
+}
+
+/** A new encoding of the amendments, given the earlier ones. */
+export type Amend = (earlier: Buffer | undefined) => Buffer;
+
+export type Settlement =
+  | { readonly kind: "complete" }
+  | { readonly kind: "abandon"; readonly amend?: Amend }
+  | { readonly kind: "defer"; readonly amend?: Amend }
+  | { readonly kind: "dead-letter"; readonly reason?: string; readonly description?: string; readonly amend?: Amend };

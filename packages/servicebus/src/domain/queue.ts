@@ -1,0 +1,256 @@
+import type { Journal } from "./journal.ts";
+import type { DeadLetter, Lock, OfferedMessage, Settlement, StoredMessage } from "./message.ts";
+import { SequenceQueue } from "./sequence-queue.ts";
+
+export interface QueueSettings {
+  readonly lockDurationMs: number;
+  /** Failed deliveries after which a message is dead-lettered; `undefined` in a dead-letter queue, which keeps it. */
+  readonly maxDeliveryCount: number | undefined;
+  readonly defaultTtlMs: number | undefined;
+  readonly deadLetterExpired: boolean;
+  readonly maxBytes: number;
+}
+
+export interface QueueCounts {
+  readonly active: number;
+  readonly locked: number;
+  readonly deferred: number;
+  readonly deadLettered: number;
+  /** Messages ever accepted. */
+  readonly enqueued: number;
+  readonly bytes: number;
+}
+
+export interface Surroundings {
+  readonly now: () => number;
+  readonly newLockToken: () => string;
+  readonly journal: Journal;
+}
+
+/**
+ * The state machine of one queue, subscription or dead-letter queue: waiting → locked → gone, waiting again, deferred or
+ * dead-lettered. It owns no timer and does no I/O: time is asked for, and what must survive goes to the journal.
+ */
+export class MessageQueue {
+  readonly name: string;
+  readonly settings: QueueSettings;
+  readonly deadLetterQueue: MessageQueue | undefined;
+  readonly #around: Surroundings;
+  readonly #messages = new Map<number, StoredMessage>();
+  readonly #ready = new SequenceQueue();
+  /** In order of expiry: every lock of a queue lasts equally long, and renewing moves one to the end. */
+  readonly #locks = new Map<string, Lock>();
+  #deferredCount = 0;
+  #lastSequenceNumber = 0;
+  #enqueued = 0;
+  #bytes = 0;
+
+  constructor(options: {
+    name: string;
+    settings: QueueSettings;
+    around: Surroundings;
+    deadLetterQueue?: MessageQueue;
+  }) {
+    this.name = options.name;
+    this.settings = options.settings;
+    this.#around = options.around;
+    this.deadLetterQueue = options.deadLetterQueue;
+  }
+
+  get hasReady(): boolean {
+    return this.#ready.size > 0;
+  }
+
+  counts(): QueueCounts {
+    return {
+      active: this.#messages.size - this.#deferredCount,
+      locked: this.#locks.size,
+      deferred: this.#deferredCount,
+      deadLettered: this.deadLetterQueue?.counts().active ?? 0,
+      enqueued: this.#enqueued,
+      bytes: this.#bytes,
+    };
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#bytes + bytes <= this.settings.maxBytes;
+  }
+
+  enqueue(offered: OfferedMessage): StoredMessage {
+    const now = this.#around.now();
+    const ttlMs = Math.min(offered.ttlMs ?? Number.POSITIVE_INFINITY, this.settings.defaultTtlMs ?? Number.POSITIVE_INFINITY);
+    const message: StoredMessage = {
+      sequenceNumber: ++this.#lastSequenceNumber,
+      enqueuedAt: now,
+      expiresAt: Number.isFinite(ttlMs) ? now + ttlMs : undefined,
+      content: offered.content,
+      deliveryCount: 0,
+      deferred: false,
+      deadLetter: undefined,
+      amendments: undefined,
+    };
+    this.#around.journal.advance(this.name, message.sequenceNumber);
+    this.#add(message);
+    return message;
+  }
+
+  /** The next message that has not expired, locked for the taker. */
+  lockNext(): Lock | undefined {
+    const message = this.#nextReady();
+    return message && this.#lock(message);
+  }
+
+  /** The next message that has not expired, removed: at most once, as the taker asked for. */
+  removeNext(): StoredMessage | undefined {
+    const message = this.#nextReady();
+    if (message) this.#remove(message);
+    return message;
+  }
+
+  /** Locks the deferred messages among `sequenceNumbers`; those not deferred, or locked already, are left out. */
+  lockDeferred(sequenceNumbers: readonly number[]): Lock[] {
+    const locked = new Set([...this.#locks.values()].map((lock) => lock.message.sequenceNumber));
+    const found = sequenceNumbers.filter((at) => this.#messages.get(at)?.deferred && !locked.has(at));
+    return [...new Set(found)].map((at) => this.#lock(this.#messages.get(at)!));
+  }
+
+  /** False when the lock is not held (any more): then nothing has changed. */
+  settle(token: string, settlement: Settlement): boolean {
+    const lock = this.#locks.get(token);
+    if (!lock || lock.lockedUntil <= this.#around.now()) return false;
+    this.#unlock(lock);
+    const { message } = lock;
+    if (settlement.kind === "complete") {
+      this.#remove(message);
+      return true;
+    }
+    if (settlement.amend) message.amendments = settlement.amend(message.amendments);
+    if (settlement.kind === "dead-letter" && this.deadLetterQueue) {
+      this.#bury(message, { reason: settlement.reason, description: settlement.description, source: this.name });
+    } else if (settlement.kind === "defer") {
+      message.deliveryCount++;
+      this.#setDeferred(message);
+      this.#around.journal.update(this.name, message);
+    } else {
+      this.#failDelivery(message);
+    }
+    return true;
+  }
+
+  /** The new expiry (epoch milliseconds), or undefined when the lock is not held. */
+  renew(token: string): number | undefined {
+    const lock = this.#locks.get(token);
+    const now = this.#around.now();
+    if (!lock || lock.lockedUntil <= now) return undefined;
+    lock.lockedUntil = now + this.settings.lockDurationMs;
+    this.#locks.delete(token);
+    this.#locks.set(token, lock);
+    return lock.lockedUntil;
+  }
+
+  /** Takes back messages whose lock ran out; answers how many. */
+  releaseExpiredLocks(): number {
+    const now = this.#around.now();
+    let released = 0;
+    for (const lock of this.#locks.values()) {
+      if (lock.lockedUntil > now) break;
+      this.#unlock(lock);
+      this.#failDelivery(lock.message);
+      released++;
+    }
+    return released;
+  }
+
+  /** When the next lock runs out, if any is held. */
+  nextLockExpiry(): number | undefined {
+    for (const lock of this.#locks.values()) return lock.lockedUntil;
+    return undefined;
+  }
+
+  /** Up to `count` messages from a sequence number on, without locking; locked and deferred ones are shown too. */
+  peek(fromSequenceNumber: number, count: number): StoredMessage[] {
+    const found = [...this.#messages.keys()].filter((at) => at >= fromSequenceNumber).sort((a, b) => a - b);
+    return found.slice(0, count).map((at) => this.#messages.get(at)!);
+  }
+
+  /** Puts back what an earlier process had stored, in order of sequence number. */
+  restore(message: StoredMessage): void {
+    this.#store(message);
+  }
+
+  restoreCounter(lastSequenceNumber: number): void {
+    this.#lastSequenceNumber = lastSequenceNumber;
+    this.#enqueued = lastSequenceNumber;
+  }
+
+  #nextReady(): StoredMessage | undefined {
+    for (let at = this.#ready.shift(); at !== undefined; at = this.#ready.shift()) {
+      const message = this.#messages.get(at)!;
+      if (message.expiresAt === undefined || message.expiresAt > this.#around.now()) return message;
+      if (this.settings.deadLetterExpired && this.deadLetterQueue) {
+        this.#bury(message, {
+          reason: "TTLExpiredException",
+          description: "The message expired and was dead lettered.",
+          source: this.name,
+        });
+      } else this.#remove(message);
+    }
+    return undefined;
+  }
+
+  #lock(message: StoredMessage): Lock {
+    const token = this.#around.newLockToken();
+    const lock = { token, message, lockedUntil: this.#around.now() + this.settings.lockDurationMs };
+    this.#locks.set(token, lock);
+    return lock;
+  }
+
+  #unlock(lock: Lock): void {
+    this.#locks.delete(lock.token);
+  }
+
+  #failDelivery(message: StoredMessage): void {
+    const limit = this.settings.maxDeliveryCount;
+    if (limit !== undefined) message.deliveryCount++;
+    if (limit !== undefined && message.deliveryCount >= limit && this.deadLetterQueue) {
+      this.#bury(message, {
+        reason: "MaxDeliveryCountExceeded",
+        description: `Message could not be consumed after ${message.deliveryCount} delivery attempts.`,
+        source: this.name,
+      });
+      return;
+    }
+    this.#around.journal.update(this.name, message);
+    if (!message.deferred) this.#ready.putBack(message.sequenceNumber);
+  }
+
+  #setDeferred(message: StoredMessage): void {
+    if (!message.deferred) this.#deferredCount++;
+    message.deferred = true;
+  }
+
+  #bury(message: StoredMessage, deadLetter: DeadLetter): void {
+    this.#remove(message);
+    this.deadLetterQueue!.#add({ ...message, expiresAt: undefined, deferred: false, deadLetter });
+  }
+
+  #add(message: StoredMessage): void {
+    this.#around.journal.insert(this.name, message);
+    this.#enqueued++;
+    this.#store(message);
+  }
+
+  #store(message: StoredMessage): void {
+    this.#messages.set(message.sequenceNumber, message);
+    this.#bytes += message.content.length;
+    if (message.deferred) this.#deferredCount++;
+    else this.#ready.append(message.sequenceNumber);
+  }
+
+  #remove(message: StoredMessage): void {
+    this.#messages.delete(message.sequenceNumber);
+    this.#bytes -= message.content.length;
+    if (message.deferred) this.#deferredCount--;
+    this.#around.journal.remove(this.name, message.sequenceNumber);
+  }
+}

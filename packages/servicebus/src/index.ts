@@ -1,0 +1,3 @@
+export { BrokerConfig, BrokerConfigError } from "./config.ts";
+export type { QueueCounts } from "./domain/queue.ts";
+export { type Broker, type StartOptions, start } from "./start.ts";

@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { type BrokerConfig, start } from "./index.ts";
+
+/*
+ * The broker as a command:
+ *   node src/main.ts --config FILE [--port 5672] [--host 127.0.0.1] [--data-dir DIR]
+ * or CONFIG_FILE, PORT, HOST, DATA_DIR in the environment; the key comes from SHARED_ACCESS_KEY only, since arguments are
+ * visible to every process. Prints one JSON line once it listens, ends cleanly on SIGTERM and SIGINT.
+ */
+const { env } = process;
+
+const { values } = parseArgs({
+  options: {
+    config: { type: "string", default: env.CONFIG_FILE },
+    port: { type: "string", default: env.PORT ?? "5672" },
+    host: { type: "string", default: env.HOST ?? "127.0.0.1" },
+    "data-dir": { type: "string", default: env.DATA_DIR },
+  },
+});
+
+async function main(): Promise<void> {
+  const port = Number(values.port);
+  if (!values.config) throw new Error("No configuration: give --config FILE (the official emulator's Config.json).");
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`--port ${values.port} is not a port.`);
+  const broker = await start({
+    port,
+    host: values.host ?? "127.0.0.1",
+    config: readConfig(values.config),
+    dataDir: values["data-dir"],
+    sharedAccessKey: env.SHARED_ACCESS_KEY,
+    onFatal: fail,
+  });
+  const { host } = values;
+  process.stdout.write(`${JSON.stringify({ event: "listening", host, port: broker.port, persistent: !!values["data-dir"] })}\n`);
+  const stop = () => void broker.close().then(() => process.exit(0), fail);
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+}
+
+function readConfig(file: string): BrokerConfig {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as BrokerConfig;
+  } catch (cause) {
+    throw new Error(`Cannot read the configuration ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function fail(error: unknown): never {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}
+
+await main().catch(fail);
