@@ -52,6 +52,7 @@ async function open(): Promise<{ broker: Broker; client: ServiceBusClient } & As
 
 const patient = { maxWaitTimeInMs: 3_000 };
 const brief = { maxWaitTimeInMs: 200 };
+// The SDK renews locks for 5 minutes by default, which would hide expiry.
 const noRenewal = { maxAutoLockRenewalDurationInMs: 0 } as const;
 
 async function one(receiver: ServiceBusReceiver): Promise<ServiceBusReceivedMessage> {
@@ -80,7 +81,7 @@ describe("sending and receiving", () => {
       contentType: "application/json",
       applicationProperties: { "cloudEvents:type": "t.v1", count: 3, ratio: 0.5, yes: true, at: new Date(5_000) },
     });
-    const receiver = it.client.createReceiver("work");
+    const receiver = it.client.createReceiver("work", noRenewal);
     const message = await one(receiver);
     expect(message.body).toEqual({ reading: 1.5, unit: "°C" });
     expect(message).toMatchObject({ messageId: "m-1", correlationId: "c-1", subject: "reading", deliveryCount: 0 });
@@ -115,7 +116,7 @@ describe("sending and receiving", () => {
     await using it = await open();
     const body = Buffer.alloc(200_000, 7);
     await it.client.createSender("work").sendMessages({ body });
-    const message = await one(it.client.createReceiver("work"));
+    const message = await one(it.client.createReceiver("work", noRenewal));
     expect(Buffer.compare(message.body, body)).toBe(0);
   });
 
@@ -129,19 +130,19 @@ describe("sending and receiving", () => {
     ]);
     expect(it.broker.inspect("news/Subscriptions/all").active).toBe(3);
     expect(it.broker.inspect("NEWS/subscriptions/SPORTS").active).toBe(1);
-    expect((await one(it.client.createReceiver("news", "sports"))).body).toBe("a");
+    expect((await one(it.client.createReceiver("news", "sports", noRenewal))).body).toBe("a");
   });
 
   test("a waiting receiver gets a message that is sent later", async () => {
     await using it = await open();
-    const waiting = it.client.createReceiver("work").receiveMessages(1, { maxWaitTimeInMs: 5_000 });
+    const waiting = it.client.createReceiver("work", noRenewal).receiveMessages(1, { maxWaitTimeInMs: 5_000 });
     await it.client.createSender("work").sendMessages({ body: "late" });
     expect((await waiting).map(({ body }) => body)).toEqual(["late"]);
   });
 
   test("a receiver that stops waiting gets its answer at once, and can ask again", async () => {
     await using it = await open();
-    const receiver = it.client.createReceiver("work");
+    const receiver = it.client.createReceiver("work", noRenewal);
     expect(await receiver.receiveMessages(5, brief)).toEqual([]);
     await it.client.createSender("work").sendMessages({ body: "x" });
     expect(await receiver.receiveMessages(5, patient)).toHaveLength(1);
@@ -172,14 +173,14 @@ describe("settling", () => {
   test("an abandoned message comes again, then goes to the dead-letter queue with its reason", async () => {
     await using it = await open();
     await it.client.createSender("work").sendMessages({ body: "poison", messageId: "p" });
-    const receiver = it.client.createReceiver("work");
+    const receiver = it.client.createReceiver("work", noRenewal);
     for (let delivery = 0; delivery < 3; delivery++) {
       const message = await one(receiver);
       expect(message.deliveryCount).toBe(delivery);
       await receiver.abandonMessage(message, { tried: delivery });
     }
     expect(it.broker.inspect("work")).toMatchObject({ active: 0, deadLettered: 1 });
-    const dead = await one(it.client.createReceiver("work", { subQueueType: "deadLetter" }));
+    const dead = await one(it.client.createReceiver("work", { ...noRenewal, subQueueType: "deadLetter" }));
     expect(dead).toMatchObject({
       body: "poison",
       messageId: "p",
@@ -192,12 +193,12 @@ describe("settling", () => {
   test("a dead-lettered message keeps the receiver's reason", async () => {
     await using it = await open();
     await it.client.createSender("news").sendMessages({ body: "bad", applicationProperties: { kept: 1 } });
-    const receiver = it.client.createReceiver("news", "all");
+    const receiver = it.client.createReceiver("news", "all", noRenewal);
     await receiver.deadLetterMessage(await one(receiver), {
       deadLetterReason: "unreadable",
       deadLetterErrorDescription: "no such field",
     });
-    const dead = await one(it.client.createReceiver("news", "all", { subQueueType: "deadLetter" }));
+    const dead = await one(it.client.createReceiver("news", "all", { ...noRenewal, subQueueType: "deadLetter" }));
     expect(dead).toMatchObject({ deadLetterReason: "unreadable", deadLetterErrorDescription: "no such field" });
     expect(dead.applicationProperties).toMatchObject({ kept: 1 });
   });
@@ -205,9 +206,9 @@ describe("settling", () => {
   test("a dead letter can be completed, and abandoning it changes nothing", async () => {
     await using it = await open();
     await it.client.createSender("work").sendMessages({ body: "x" });
-    const receiver = it.client.createReceiver("work");
+    const receiver = it.client.createReceiver("work", noRenewal);
     await receiver.deadLetterMessage(await one(receiver));
-    const deadLetters = it.client.createReceiver("work", { subQueueType: "deadLetter" });
+    const deadLetters = it.client.createReceiver("work", { ...noRenewal, subQueueType: "deadLetter" });
     await deadLetters.abandonMessage(await one(deadLetters));
     const again = await one(deadLetters);
     expect(again.deliveryCount).toBe(0);
@@ -218,7 +219,7 @@ describe("settling", () => {
   test("a deferred message is out of the way until it is asked for by number", async () => {
     await using it = await open();
     await it.client.createSender("work").sendMessages([{ body: "later" }, { body: "now" }]);
-    const receiver = it.client.createReceiver("work");
+    const receiver = it.client.createReceiver("work", noRenewal);
     const first = await one(receiver);
     await receiver.deferMessage(first);
     expect((await one(receiver)).body).toBe("now");
@@ -257,11 +258,11 @@ describe("settling", () => {
   test("a message can be settled after its link is gone", async () => {
     await using it = await open();
     await it.client.createSender("work").sendMessages({ body: "x" });
-    const receiver = it.client.createReceiver("work");
+    const receiver = it.client.createReceiver("work", noRenewal);
     const message = await one(receiver);
     await receiver.close();
     expect(it.broker.inspect("work").locked).toBe(1);
-    await it.client.createReceiver("work").completeMessage(message);
+    await it.client.createReceiver("work", noRenewal).completeMessage(message);
     expect(it.broker.inspect("work").active).toBe(0);
   });
 
@@ -269,15 +270,15 @@ describe("settling", () => {
     await using it = await open();
     await it.client.createSender("brief").sendMessages({ body: "x", timeToLive: 50 });
     await new Promise((resolve) => setTimeout(resolve, 80));
-    expect(await it.client.createReceiver("brief").receiveMessages(1, brief)).toEqual([]);
-    const dead = await one(it.client.createReceiver("brief", { subQueueType: "deadLetter" }));
+    expect(await it.client.createReceiver("brief", noRenewal).receiveMessages(1, brief)).toEqual([]);
+    const dead = await one(it.client.createReceiver("brief", { ...noRenewal, subQueueType: "deadLetter" }));
     expect(dead.deadLetterReason).toBe("TTLExpiredException");
   });
 
   test("peeking shows messages and leaves them alone", async () => {
     await using it = await open();
     await it.client.createSender("work").sendMessages([{ body: 1 }, { body: 2 }, { body: 3 }]);
-    const receiver = it.client.createReceiver("work");
+    const receiver = it.client.createReceiver("work", noRenewal);
     expect((await receiver.peekMessages(2)).map(({ body }) => body)).toEqual([1, 2]);
     expect((await receiver.peekMessages(2)).map(({ body }) => body)).toEqual([3]);
     expect(it.broker.inspect("work")).toMatchObject({ active: 3, locked: 0 });
@@ -304,7 +305,7 @@ describe("duplicate detection", () => {
   test("it holds after the message has been completed", async () => {
     await using it = await open();
     const sender = it.client.createSender("unique");
-    const receiver = it.client.createReceiver("unique");
+    const receiver = it.client.createReceiver("unique", noRenewal);
     await sender.sendMessages({ body: 1, messageId: "a" });
     await receiver.completeMessage(await one(receiver));
     await sender.sendMessages({ body: 1, messageId: "a" });
@@ -318,7 +319,7 @@ describe("access", () => {
     await expect(it.client.createSender("nothing").sendMessages({ body: 1 })).rejects.toMatchObject({
       code: "MessagingEntityNotFound",
     });
-    await expect(it.client.createReceiver("nothing").receiveMessages(1, brief)).rejects.toMatchObject({
+    await expect(it.client.createReceiver("nothing", noRenewal).receiveMessages(1, brief)).rejects.toMatchObject({
       code: "MessagingEntityNotFound",
     });
   });
@@ -342,7 +343,7 @@ describe("many messages", () => {
     const seen = new Set<string>();
     let received = 0;
     const subscriptions = [1, 2, 3].map(() =>
-      it.client.createReceiver("work").subscribe(
+      it.client.createReceiver("work", noRenewal).subscribe(
         {
           async processMessage(message) {
             seen.add(String(message.messageId));

@@ -14,6 +14,9 @@ import { mechanisms, provedKey } from "./sasl.ts";
 import { SessionState } from "./session-state.ts";
 import { WorkCycle } from "./work-cycle.ts";
 
+/** In Azure's words, which the SDKs recognise as "entity not found"; the condition alone they take for a network problem. */
+const notFound = (path: string) => `The messaging entity '${path}' could not be found.`;
+
 interface Client {
   readonly access: Access;
   readonly sessions: Map<Session, SessionState>;
@@ -143,7 +146,7 @@ export class AmqpServer {
       return;
     }
     const target = this.#namespace.target(path);
-    if (!target) return this.#refuse(link!, "amqp:not-found", `There is no queue or topic named ${path}.`);
+    if (!target) return this.#refuse(link!, "amqp:not-found", notFound(path));
     const options = { link: link!, session: state, namespace: this.#namespace, target, cycle: this.#cycle };
     const endpoint = new ProducerLink(options);
     link!.local.attach.max_message_size = target.maxMessageBytes;
@@ -160,7 +163,7 @@ export class AmqpServer {
       return;
     }
     const queue = this.#namespace.queue(path);
-    if (!queue) return this.#refuse(link!, "amqp:not-found", `There is no queue or subscription named ${path}.`);
+    if (!queue) return this.#refuse(link!, "amqp:not-found", notFound(path));
     const consumers = this.#consumers.get(queue) ?? [];
     this.#consumers.set(queue, consumers);
     const consumer: ConsumerLink = new ConsumerLink({
