@@ -2,3 +2,4 @@ export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats
 export { ManagedProcess } from "./processes/managed-process.ts";
 export { freePort, freePortFrom } from "./processes/ports.ts";
 export { type Reaper, startReaper } from "./processes/reaper.ts";
+export type { Run } from "./run-file.ts";

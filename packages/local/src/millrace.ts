@@ -21,7 +21,7 @@ import { baseEnvironment, isBuilt, launchService, natsSettings, SERVICE_NAMES, t
 export const TENANT = "demo";
 export const PROJECT = "plant-a";
 
-export type MillraceOptions = Pick<Options, "dataDir" | "models" | "ports"> & {
+export type MillraceOptions = Pick<Options, "dataDir" | "demo" | "models" | "ports"> & {
   /** Notification rules, as the notifier reads them. */
   rules: readonly unknown[];
   /** Settings that every process gets. */
@@ -53,6 +53,8 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
   const { token } = readSecrets(dataDir.file("secrets"), ["token"]) as { token: string };
   const modelsDir = dataDir.file("models");
   const models = gatherModels([path.join(repositoryRoot, "models"), ...options.models], modelsDir);
+
+  mkdirSync(dataDir.file("ledger"), { recursive: true, mode: 0o700 });
 
   const parts: Parts = {
     options,
@@ -118,7 +120,7 @@ type Parts = {
 };
 
 /** Every outcome of every model goes to one topic. */
-const ROUTES = [{ name: "predictions", tenant: TENANT, project: PROJECT, topic: TOPIC }];
+const ROUTES = { routes: [{ name: "predictions", topic: TOPIC }] };
 
 async function startBrokers(parts: Parts, stack: AsyncDisposableStack) {
   const { options, dataDir, reaper } = parts;
@@ -132,8 +134,8 @@ async function startBrokers(parts: Parts, stack: AsyncDisposableStack) {
     logFile: natsLog,
     onChange: changes(parts, "nats-server"),
   });
-  const place = await serviceBusPlace(dataDir, options.ports.amqp);
-  const bus = await managed(parts, "servicebus", () => launchServiceBus(place, options.env ?? {}));
+  const place = await serviceBusPlace(dataDir, { port: options.ports.amqp, demo: options.demo });
+  const bus = await managed(parts, "servicebus", async () => launchServiceBus(place, options.env ?? {}));
   stack.use(bus);
   // Both at once; a failure of one must not leave the other behind.
   const [nats, started] = await Promise.allSettled([starting, bus.start(options.signal)]);

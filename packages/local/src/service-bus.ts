@@ -14,19 +14,28 @@ export const TOPIC = "predictions";
 /** Each subscription gets every message: the demonstration's own never takes from the one that is for users. */
 export const SUBSCRIPTIONS = { enterprise: "enterprise", demo: "demo" } as const;
 
-export type ServiceBusPlace = { port: number; entitiesFile: string; storeDir: string; connectionString: string };
+export type ServiceBusPlace = {
+  port: number;
+  configFile: string;
+  storeDir: string;
+  key: string;
+  connectionString: string;
+};
 
 /** Chooses the port and writes down which entities exist. */
-export async function serviceBusPlace(dataDir: DataDir, wantedPort: number): Promise<ServiceBusPlace> {
-  const port = await freePortFrom(wantedPort);
+export async function serviceBusPlace(
+  dataDir: DataDir,
+  options: { port: number; demo: boolean },
+): Promise<ServiceBusPlace> {
+  const port = await freePortFrom(options.port);
   const { servicebus: key } = readSecrets(dataDir.file("secrets"), ["servicebus"]) as { servicebus: string };
-  const entitiesFile = dataDir.file("config", "servicebus.json");
-  const subscriptions = Object.values(SUBSCRIPTIONS).map((name) => ({ name }));
-  writeAtomically(entitiesFile, `${JSON.stringify({ topics: [{ name: TOPIC, subscriptions }] }, null, 2)}\n`);
+  const configFile = dataDir.file("config", "servicebus.json");
+  writeAtomically(configFile, `${JSON.stringify(entities(options.demo), null, 2)}\n`);
   return {
     port,
-    entitiesFile,
+    configFile,
     storeDir: dataDir.file("servicebus"),
+    key,
     connectionString: [
       `Endpoint=sb://127.0.0.1:${port}`,
       "SharedAccessKeyName=RootManageSharedAccessKey",
@@ -36,7 +45,30 @@ export async function serviceBusPlace(dataDir: DataDir, wantedPort: number): Pro
   };
 }
 
-export async function launchServiceBus(place: ServiceBusPlace, env: Readonly<Record<string, string>>): Promise<Launch> {
+/**
+ * In the form of the official emulator's Config.json. Duplicate detection is what makes a repeated send, after a
+ * bridge was killed between sending and acknowledging, invisible to receivers.
+ */
+function entities(demo: boolean) {
+  const subscriptions = [
+    { Name: SUBSCRIPTIONS.enterprise },
+    // What nobody reads must not fill the topic: this one lives as long as the terminal it is shown on.
+    ...(demo ? [{ Name: SUBSCRIPTIONS.demo, Properties: { DefaultMessageTimeToLive: "PT10M" } }] : []),
+  ];
+  const topic = {
+    Name: TOPIC,
+    Properties: {
+      RequiresDuplicateDetection: true,
+      DuplicateDetectionHistoryTimeWindow: "P1D",
+      MaxSizeInMegabytes: 5120,
+      MaxMessageSizeInKilobytes: 1024,
+    },
+    Subscriptions: subscriptions,
+  };
+  return { UserConfig: { Namespaces: [{ Name: "millrace", Topics: [topic] }] } };
+}
+
+export function launchServiceBus(place: ServiceBusPlace, env: Readonly<Record<string, string>>): Launch {
   return {
     command: process.execPath,
     args: [path.join(repositoryRoot, "packages/servicebus/src/main.ts")],
@@ -44,8 +76,9 @@ export async function launchServiceBus(place: ServiceBusPlace, env: Readonly<Rec
       ...baseEnvironment(),
       HOST: "127.0.0.1",
       PORT: String(place.port),
-      ENTITIES_FILE: place.entitiesFile,
+      CONFIG_FILE: place.configFile,
       DATA_DIR: place.storeDir,
+      SHARED_ACCESS_KEY: place.key,
       ...env,
     },
     isReady: () => accepts(place.port),

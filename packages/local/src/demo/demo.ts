@@ -71,7 +71,7 @@ async function play(millrace: Millrace, show: Showing, screen: Screen, signal: A
 async function listen(millrace: Millrace, show: Showing, stack: AsyncDisposableStack): Promise<void> {
   const { followTopic } = await import("./topic.ts");
   stack.use(
-    followTopic(millrace.run.serviceBus, {
+    await followTopic(millrace.run.serviceBus, {
       onMessage: (id) => show.message(id),
       onError: (text) => show.trouble(text),
     }),

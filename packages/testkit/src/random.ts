@@ -1,0 +1,42 @@
+import { randomInt } from "node:crypto";
+
+/** Numbers that look random and are the same for the same seed. */
+export type Random = {
+  readonly seed: number;
+  /** From 0 to below 1. */
+  next(): number;
+  /** A whole number from `min` to `max`, both included. */
+  integer(min: number, max: number): number;
+  /** The elements in another order. */
+  shuffled<T>(values: readonly T[]): T[];
+};
+
+/**
+ * Prints its seed, so that a failure can be repeated: `MILLRACE_SEED=<seed>`.
+ * @param seed when given, nothing is random about it
+ */
+export function seededRandom(seed = Number(process.env.MILLRACE_SEED ?? randomInt(2 ** 31))): Random {
+  console.info(`seed ${seed} (repeat with MILLRACE_SEED=${seed})`);
+  let state = seed >>> 0;
+  // mulberry32: 32 bits of state are plenty for choosing what a test does.
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const integer = (min: number, max: number) => min + Math.floor(next() * (max - min + 1));
+  return {
+    seed,
+    next,
+    integer,
+    shuffled(values) {
+      const order = [...values];
+      for (let last = order.length - 1; last > 0; last--) {
+        const other = integer(0, last);
+        [order[last], order[other]] = [order[other]!, order[last]!];
+      }
+      return order;
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { openServiceBus } from "@millrace/azure";
+import type { Run } from "@millrace/local";
+
+export type ReceivedMessage = {
+  messageId: string;
+  correlationId: string | undefined;
+  body: Buffer;
+  applicationProperties: Readonly<Record<string, unknown>>;
+};
+
+/** Receives from a subscription and keeps what came, in order, repeats included. */
+export type TopicFollower = AsyncDisposable & {
+  readonly messages: readonly ReceivedMessage[];
+  readonly errors: readonly unknown[];
+};
+
+export async function followTopic({
+  connectionString,
+  topic,
+  subscription,
+}: Run["serviceBus"]): Promise<TopicFollower> {
+  await using stack = new AsyncDisposableStack();
+  const messages: ReceivedMessage[] = [];
+  const errors: unknown[] = [];
+  const serviceBus = stack.use(await openServiceBus({ connectionString }));
+  stack.use(
+    serviceBus.subscribe(
+      { topic, subscription },
+      ({ messageId, correlationId, body, applicationProperties = {} }) => {
+        messages.push({
+          messageId: String(messageId),
+          correlationId: correlationId === undefined ? undefined : String(correlationId),
+          body,
+          applicationProperties,
+        });
+      },
+      (cause) => errors.push(cause),
+    ),
+  );
+  const owned = stack.move();
+  return { messages, errors, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
