@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { inboxPrefix } from "@millrace/contracts";
 import type { Logger } from "@millrace/kit";
 import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection, type StoredMsg } from "nats";
@@ -87,7 +88,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     },
     async [Symbol.asyncDispose]() {
       // A drain waits for the server; when there is none, closing is all that is left.
-      if (connected) await Promise.race([nc.drain().catch(() => {}), wait(2_000)]);
+      if (connected) await Promise.race([nc.drain().catch(() => {}), setTimeout(2_000, undefined, { ref: false })]);
       await nc.close();
     },
   };
