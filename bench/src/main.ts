@@ -1,10 +1,11 @@
 import { parseArgs } from "node:util";
+import { accept } from "./benchmarks/accept.ts";
 import { bus } from "./benchmarks/bus.ts";
 import type { Benchmark } from "./room/benchmark.ts";
 import { describeMachine } from "./room/machine.ts";
 import { type Report, render } from "./room/report.ts";
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { bus };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { bus, accept };
 
 const HELP = [
   "npm run bench -- [NAME…] [--json] [--quick]    Measures side by side with a baseline; all when no name is given.",

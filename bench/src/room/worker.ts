@@ -19,7 +19,7 @@ export type Worker<J extends Jobs> = AsyncDisposable & {
 type Call = { id: number; name: string; argument: unknown };
 type Answer = { id: number; value: unknown } | { id: number; error: string };
 
-/** Directory for CPU profiles of every worker; none are taken when it is not set. */
+/** Directory for the CPU profiles of every process a benchmark starts; none are taken when it is not set. */
 const PROFILE_DIR = "BENCH_PROFILE_DIR";
 const STOP_MS = 5_000;
 
@@ -84,7 +84,8 @@ async function stop(child: ChildProcess, ended: Promise<void>): Promise<void> {
   clearTimeout(timer);
 }
 
-function profiling(): string[] {
+/** Node options that profile a process until it ends, when that was asked for. */
+export function profiling(): string[] {
   const directory = process.env[PROFILE_DIR];
   if (!directory) return [];
   mkdirSync(directory, { recursive: true });
