@@ -47,15 +47,9 @@ export function createCommitter({ nc, single, concurrency }: CommitterOptions): 
   };
 
   const settle = async (batch: readonly Waiting[]) => {
-    const sequences =
-      batch.length > 1
-        ? await commitBatch(
-            nc,
-            batch.map((entry) => entry.message),
-          )
-        : undefined;
-    if (sequences) {
-      for (const [index, entry] of batch.entries()) entry.resolve(sequences[index]!);
+    const stored = batch.length > 1 ? await commitBatch(nc, batch) : undefined;
+    if (stored) {
+      for (const [index, entry] of batch.entries()) entry.resolve(stored[index]!);
       return;
     }
     // Refused as a whole, or not known to be stored: each message by itself finds out what holds for it.
@@ -104,7 +98,8 @@ function takeBatch(waiting: Waiting[]): Waiting[] {
 }
 
 /** Where the messages were stored, or undefined when the batch was refused or its fate is not known. */
-async function commitBatch(nc: NatsConnection, messages: readonly Outgoing[]): Promise<Stored[] | undefined> {
+async function commitBatch(nc: NatsConnection, batch: readonly Waiting[]): Promise<Stored[] | undefined> {
+  const messages = batch.map((entry) => entry.message);
   const id = randomUUID();
   const last = messages.length - 1;
   try {

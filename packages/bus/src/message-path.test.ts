@@ -206,12 +206,13 @@ describe("outcomes", () => {
     const ingest = await as("ingest");
     const stray = request({ model: `nobody-${freshRequestId()}` });
     const served = request();
-    await publishRequest(ingest, stray);
+    const accepted = await publishRequest(ingest, stray);
     await publishRequest(ingest, served);
     await operator.js.publish(`req.tensor.urgent.acme.plant.we$ird.${freshRequestId()}`, "x");
     open.push(await consumeStrays(inference, (name) => name === model));
     const dead = await until(() => readOutcome(ingest, stray));
     expect(dead.record).toMatchObject({ state: "dead", reason: { code: "unknown-model" } });
+    expect(dead.record.request.digest).toBe(accepted.digest);
     const odd = await until(async () => {
       const { subjects } = (
         await operator.jsm.streams.info("OUTCOMES", { subjects_filter: "out.acme.plant.we_ird.*.*" })

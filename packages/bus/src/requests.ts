@@ -33,7 +33,7 @@ import type { Bus } from "./bus.ts";
 import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
 import type { Outgoing } from "./publish.ts";
 import { readLast } from "./read.ts";
-import { done, reject, retry, type Verdict } from "./verdict.ts";
+import { done, retry, type Verdict } from "./verdict.ts";
 
 /** A request that passed validation, ready to be stored. */
 export type NewRequest = RequestAddress & {
@@ -174,18 +174,28 @@ export const consumeStrays = (bus: Bus, isServed: (model: string) => boolean): P
       batch_max: 1_000,
       concurrency: 1,
     },
-    async (deliveries) =>
-      deliveries.map((delivery): Verdict => {
-        const of = parseRequestSubject(delivery.subject);
-        // A model's own consumer sees every subject with its name, well-formed or not.
-        const model = of?.model ?? delivery.subject.split(".")[5] ?? "";
-        if (isServed(model)) return done();
-        return of
-          ? reject("unknown-model", `no worker serves a model named "${of.model}"`)
-          : reject("malformed-message", `${delivery.subject} is not the subject of a request`);
-      }),
+    (deliveries) =>
+      Promise.all(
+        deliveries.map(async (delivery): Promise<Verdict> => {
+          const of = parseRequestSubject(delivery.subject);
+          // A model's own consumer sees every subject with its name, well-formed or not.
+          const model = of?.model ?? delivery.subject.split(".")[5] ?? "";
+          if (isServed(model)) return done();
+          // A model deployed a moment ago may be known to ingest before it is known here.
+          if (delivery.attempt < STRAY_LOOKS) return retry("infrastructure", "the model may have just been deployed");
+          const { problem: why } = of
+            ? problem("unknown-model", `no worker serves a model named "${of.model}"`)
+            : problem("malformed-message", `${delivery.subject} is not the subject of a request`);
+          // Only headers were delivered; the dead letter states the digest of the whole message.
+          const { data } = await bus.jsm.streams.getMessage(delivery.stream, { seq: delivery.sequence });
+          return done(deadLetterOf(bus, { ...delivery, body: data }, why));
+        }),
+      ),
     { deadLetter: (delivery, problem) => deadLetterOf(bus, delivery, problem) },
   );
+
+/** Looks at a stray, about a second in all, before it is believed to be one. */
+const STRAY_LOOKS = 3;
 
 function parseRequest(delivery: Delivery): Result<RequestDelivery> {
   const of = parseRequestSubject(delivery.subject);
