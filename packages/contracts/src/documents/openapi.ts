@@ -7,10 +7,13 @@ import { componentsOf, type Json } from "./components.ts";
 /** The OpenAPI 3.1 document of the HTTP API (https://spec.openapis.org/oas/v3.1.1), from {@link OPERATIONS}. */
 export function openapiDocument(): Json {
   const components = componentsOf("#/components/schemas/");
-  const paths: Record<string, Json> = {};
+  const paths: Record<string, Record<string, Json>> = {};
   for (const [id, operation] of Object.entries<Operation>(OPERATIONS)) {
-    const item = (paths[operation.path] ??= {}) as Record<string, Json>;
-    item[operation.method.toLowerCase()] = operationObject(id, operation, components.reference);
+    const method = operation.method.toLowerCase();
+    paths[operation.path] = {
+      ...paths[operation.path],
+      [method]: operationObject(id, operation, components.reference),
+    };
   }
   const tags = [...new Set(Object.values<Operation>(OPERATIONS).map(({ tag }) => tag))];
   return {

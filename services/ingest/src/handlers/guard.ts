@@ -130,7 +130,7 @@ function media(operation: Operation): Check | undefined {
     const encoding = headers["content-encoding"];
     if (encoding !== undefined && encoding !== "identity")
       return { code: "unsupported-media-type", detail: `content-encoding "${encoding}" is not supported` };
-    const type = headers["content-type"]?.split(";", 1)[0]!.trim().toLowerCase();
+    const type = headers["content-type"]?.replace(/;.*/s, "").trim().toLowerCase();
     if (type === undefined ? !optional : !types.includes(type))
       return {
         code: "unsupported-media-type",

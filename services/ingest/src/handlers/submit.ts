@@ -5,6 +5,7 @@ import {
   type Priority,
   type Submission as SubmissionAnswer,
 } from "@millrace/contracts";
+import type { Logger } from "@millrace/kit";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { jsonState } from "../domain/answer.ts";
 import type { Models, OutcomeWaits, Streams } from "../domain/ports.ts";
@@ -13,7 +14,7 @@ import { type Origin, prepareSubmission, type Submission } from "../domain/submi
 import { type Handler, header, place, stateUrl } from "./call.ts";
 import { refuse } from "./problems.ts";
 
-export type SubmitDeps = { models: Models; streams: Streams; waits: OutcomeWaits };
+export type SubmitDeps = { models: Models; streams: Streams; waits: OutcomeWaits; log: Logger };
 
 /** `POST …/requests`: checked, stored, 202; or 200 when the outcome comes within `Prefer: wait`. */
 export const onSubmit =

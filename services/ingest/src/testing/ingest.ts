@@ -12,15 +12,7 @@ import {
   type RequestVerdict,
   recordDurability,
 } from "@millrace/bus";
-import {
-  decodeRequest,
-  digestOf,
-  elementCount,
-  ModelDeployment,
-  type TokensFile,
-  VERBS,
-  type Verb,
-} from "@millrace/contracts";
+import { decodeRequest, elementCount, ModelDeployment, type TokensFile, VERBS, type Verb } from "@millrace/contracts";
 import { createLogger, createMetrics, Health } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
 import { openLedger } from "../adapters/ledger.ts";
@@ -29,39 +21,11 @@ import { openOutcomeWaits } from "../adapters/outcome-waits.ts";
 import { openStreams } from "../adapters/streams.ts";
 import { openTokenFile } from "../adapters/token-file.ts";
 import { buildApp } from "../app.ts";
+import { SUM, WINDOW } from "./models.ts";
 
 /** Ingest as it runs, on a real nats-server, with a worker that computes something simple. For tests only. */
 
 const log = createLogger("test", process.env.TEST_LOG_LEVEL ?? "silent");
-
-/** Sums the row of each input: `total` is [rows, 1]. */
-export const SUM: ModelDeployment = {
-  manifest: {
-    name: "sum",
-    version: "3",
-    runner: "tensorflow",
-    format: "layers",
-    description: "Adds up three readings",
-    inputs: [{ name: "reading", datatype: "FP32", shape: [-1, 3], features: ["a", "b", "c"] }],
-    outputs: [{ name: "total", datatype: "FP64", shape: [-1, 1] }],
-    batch: { rows_max: 512 },
-    timeout_ms: 1_000,
-  },
-  digest: digestOf(Buffer.from("sum")),
-};
-
-/** Two inputs, one of them a window of two sensors over four cycles, one a whole number per row. */
-export const WINDOW: ModelDeployment = {
-  ...SUM,
-  manifest: {
-    ...SUM.manifest,
-    name: "window",
-    inputs: [
-      { name: "cycles", datatype: "FP32", shape: [-1, 4, 2], features: ["heat", "speed"] },
-      { name: "machine", datatype: "INT32", shape: [-1] },
-    ],
-  },
-};
 
 /** A row that holds this value is dead-lettered by the worker. */
 export const POISON = 666;
@@ -190,3 +154,5 @@ export async function eventually<T>(what: string, condition: () => Promise<T | u
 /** The JSON of a response, as the caller knows it to be. */
 export const json = async <T>(response: Response | Promise<Response>): Promise<T> =>
   (await (await response).json()) as T;
+
+export { SUM, WINDOW };
