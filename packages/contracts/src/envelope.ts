@@ -59,6 +59,22 @@ export function toAmqpProperties(envelope: Envelope): Record<string, string> {
   return properties;
 }
 
+/**
+ * A whole event as one JSON value: attributes and data in the CloudEvents JSON event format. Data that is not JSON
+ * stands as `data_base64`. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+ */
+export function toEventJson(envelope: Envelope, body: Uint8Array): Record<string, unknown> {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const event = { specversion: CLOUDEVENTS_VERSION, ...envelope };
+  if (/[/+]json\b/.test(envelope.datacontenttype))
+    try {
+      return { ...event, data: JSON.parse(bytes.toString("utf8")) };
+    } catch {
+      // Said to be JSON and is not: kept as bytes.
+    }
+  return { ...event, data_base64: bytes.toString("base64") };
+}
+
 const headerName = (attribute: string): string =>
   attribute in PLAIN ? PLAIN[attribute as keyof typeof PLAIN] : `ce-${attribute}`;
 
