@@ -36,6 +36,7 @@ await runService(
           start_timeout_ms: config.RUNNER_START_TIMEOUT_MS,
           memory_max_bytes: config.RUNNER_MEMORY_MAX_MIB * 2 ** 20,
           log,
+          stopping: scope.signal,
           ...(config.BACKEND === "auto" ? {} : { backend: config.BACKEND }),
         }),
       );

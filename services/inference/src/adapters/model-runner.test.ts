@@ -1,16 +1,20 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import type { Tensor } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
 import { describe, expect, test, vi } from "vitest";
 import { RunnerClosedError, type RunResult } from "../domain/model.ts";
 import { startModelRunner } from "./model-runner.ts";
 
-const start = (folder = "unused") =>
+const start = (folder = "unused", stopping = new AbortController().signal) =>
   startModelRunner({
     module: new URL("../testing/fragile-child.ts", import.meta.url),
     folder,
     start_timeout_ms: 10_000,
     memory_max_bytes: 2 ** 30,
     log: createLogger("test", "silent"),
+    stopping,
   });
 const rows = (...values: number[]): Tensor[] => [
   { name: "readings", datatype: "FP32", shape: [values.length, 1], data: Float32Array.from(values) },
@@ -69,8 +73,24 @@ describe("a model runner", () => {
     await expect(runner.run(rows(1))).rejects.toThrow(RunnerClosedError);
   });
 
+  test("while a model does not start, runs wait; when the service stops, they are refused instead of holding it up", async () => {
+    const stopping = new AbortController();
+    const folder = await mkdtemp(path.join(tmpdir(), "millrace-fragile-"));
+    await using runner = await start(folder, stopping.signal);
+    await rm(folder, { recursive: true }); // from now on it cannot start
+    expect(seen(await runner.run(rows(666)))).toBe("crashed");
+    const waiting = runner.run(rows(1));
+    waiting.catch(() => {});
+    await vi.waitFor(() => expect(runner.restarts).toBeGreaterThan(2), { timeout: 10_000 });
+    expect(await Promise.race([waiting.then(() => "settled"), Promise.resolve("waits")])).toBe("waits");
+    stopping.abort();
+    await expect(waiting).rejects.toThrow(RunnerClosedError);
+  });
+
   test("a model that cannot be served is refused with its reason", async () => {
-    const options = { start_timeout_ms: 20_000, memory_max_bytes: 2 ** 40, log: createLogger("test", "silent") };
+    const log = createLogger("test", "silent");
+    const stopping = new AbortController().signal;
+    const options = { start_timeout_ms: 20_000, memory_max_bytes: 2 ** 40, log, stopping };
     const module = new URL("../runner/child.ts", import.meta.url);
     await expect(startModelRunner({ ...options, module, folder: "/nowhere", backend: "wasm" })).rejects.toThrow(
       "Model folder /nowhere: manifest.json cannot be read; check that the folder is complete.",

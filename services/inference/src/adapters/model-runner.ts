@@ -2,6 +2,7 @@
  * Keeps one model process alive and feeds it: a queue of runs, two of them with the process so that the next is there
  * when one ends, a time limit on the one that computes, and a new process when the old one dies or grows too large.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Tensor } from "@millrace/contracts";
 import type { Logger } from "@millrace/kit";
 import { type RunFailure, RunnerClosedError, type RunResult, type ServedModel } from "../domain/model.ts";
@@ -12,6 +13,8 @@ export interface ModelRunnerOptions extends Omit<ModelProcessOptions, "onLog"> {
   /** Resident memory past which the process is replaced between two runs. */
   readonly memory_max_bytes: number;
   readonly log: Logger;
+  /** Aborted when the service begins to stop: a model that does not start is then given up after one more try. */
+  readonly stopping: AbortSignal;
 }
 
 export interface ModelRunner extends ServedModel, AsyncDisposable {
@@ -43,7 +46,8 @@ export async function startModelRunner(options: ModelRunnerOptions): Promise<Mod
   const onLog = (line: string) => log.warn({ folder: options.folder, stderr: line.slice(0, 2_000) }, "model process");
   const queue: Job[] = [];
   const sent: Job[] = [];
-  const closing = Promise.withResolvers<void>();
+  const closing = new AbortController();
+  const wakened = AbortSignal.any([closing.signal, options.stopping]);
   let closed = false;
   let nextId = 0;
   let restarts = 0;
@@ -136,19 +140,24 @@ export async function startModelRunner(options: ModelRunnerOptions): Promise<Mod
   }
 
   async function restart(): Promise<void> {
-    while (!closed) {
+    for (let lastTry = false; !closed && !lastTry; ) {
       failures++;
-      await Promise.race([delay(restartDelay(failures)), closing.promise]);
+      await pause(restartDelay(failures), wakened);
       if (closed) break;
+      lastTry = options.stopping.aborted;
       restarts++;
       try {
         const started = await startModelProcess({ ...options, onLog });
-        if (!closed) return adopt(started);
+        if (!closed) {
+          adopt(started);
+          return;
+        }
         started.kill();
       } catch (err) {
         log.error({ err, model: manifest.name, failures }, "model process does not start; trying again");
       }
     }
+    closed = true;
     refuseAll();
   }
 
@@ -178,7 +187,7 @@ export async function startModelRunner(options: ModelRunnerOptions): Promise<Mod
       }),
     async [Symbol.asyncDispose]() {
       closed = true;
-      closing.resolve();
+      closing.abort();
       clearTimeout(limit);
       const process = current;
       process?.kill();
@@ -188,4 +197,5 @@ export async function startModelRunner(options: ModelRunnerOptions): Promise<Mod
   };
 }
 
-const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Waits, but not past the moment when the service begins to stop. */
+const pause = (ms: number, signal: AbortSignal): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {});
