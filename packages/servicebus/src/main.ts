@@ -32,7 +32,9 @@ async function main(): Promise<void> {
     onFatal: fail,
   });
   const { host } = values;
-  process.stdout.write(`${JSON.stringify({ event: "listening", host, port: broker.port, persistent: !!values["data-dir"] })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ event: "listening", host, port: broker.port, persistent: !!values["data-dir"] })}\n`,
+  );
   const stop = () => void broker.close().then(() => process.exit(0), fail);
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);

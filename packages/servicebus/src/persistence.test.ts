@@ -64,14 +64,15 @@ test("a restart keeps messages, dead letters, deferrals, numbers and the duplica
     await using broker = await start(options);
     const client = connect(broker.connectionString);
     await client.createSender("news").sendMessages({ body: "both", messageId: "n" });
-    await client.createSender("work").sendMessages(
-      ["done", "dead", "deferred", "locked", "waiting"].map((body) => ({ body, messageId: body })),
-    );
+    await client
+      .createSender("work")
+      .sendMessages(["done", "dead", "deferred", "locked", "waiting"].map((body) => ({ body, messageId: body })));
     const receiver = client.createReceiver("work", noRenewal);
     for (let n = 0; n < 4; n++) {
       const [message] = await receiver.receiveMessages(1);
       if (message!.body === "done") await receiver.completeMessage(message!);
-      if (message!.body === "dead") await receiver.deadLetterMessage(message!, { deadLetterReason: "why not" });
+      if (message!.body === "dead")
+        await receiver.deadLetterMessage(message!, { deadLetterReason: "why not", deadLetterErrorDescription: "" });
       if (message!.body === "deferred") {
         deferredAt = message!.sequenceNumber;
         await receiver.deferMessage(message!, { note: "kept" });

@@ -8,7 +8,7 @@ import { ConsumerLink } from "./consumer-link.ts";
 import { manage } from "./management.ts";
 import { ProducerLink } from "./producer-link.ts";
 import { type AnswerRequest, ReplyLink, RequestLink } from "./request-node.ts";
-import { type Connection, container as rhea, type EventContext, type Link, type Session } from "./rhea.ts";
+import { type Connection, type EventContext, type Link, container as rhea, type Session } from "./rhea.ts";
 import { type AccessKey, entityPath } from "./sas.ts";
 import { mechanisms, provedKey } from "./sasl.ts";
 import { SessionState } from "./session-state.ts";
@@ -28,6 +28,7 @@ const CBS = "$cbs";
 const FRAME_BYTES = 65_536;
 const IDLE_MS = 120_000;
 const CLOSE_MS = 1_000;
+const EXPIRY_SWEEP_MS = 5_000;
 
 /** Speaks AMQP 1.0 for a namespace: accepts connections, decides what each link is attached to, and drives the turns. */
 export class AmqpServer {
@@ -41,6 +42,7 @@ export class AmqpServer {
   readonly #container = rhea.create_container({ id: "millrace-servicebus" });
   readonly #server: Server;
   #lockTimer: NodeJS.Timeout | undefined;
+  #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: {
     namespace: Namespace;
@@ -68,12 +70,14 @@ export class AmqpServer {
   async listen(port: number, host: string): Promise<number> {
     this.#server.listen({ port, host });
     await once(this.#server, "listening");
+    this.#sweepTimer = setInterval(() => this.#sweep(), EXPIRY_SWEEP_MS).unref();
     return (this.#server.address() as AddressInfo).port;
   }
 
   /** Tells clients to come back later, then drops whoever has not gone. */
   async close(): Promise<void> {
     clearTimeout(this.#lockTimer);
+    clearInterval(this.#sweepTimer);
     this.#server.close();
     this.#cycle.run();
     for (const [connection, { socket }] of this.#clients) {
@@ -126,7 +130,10 @@ export class AmqpServer {
     on("receiver_open", (context) => this.#onClientSender(context));
     on("sender_open", (context) => this.#onClientReceiver(context));
     const onDetach = ({ connection, session, sender, receiver }: EventContext) =>
-      this.#clients.get(connection)?.sessions.get(session)?.detached((sender ?? receiver)!);
+      this.#clients
+        .get(connection)
+        ?.sessions.get(session)
+        ?.detached((sender ?? receiver)!);
     on("sender_close", onDetach);
     on("receiver_close", onDetach);
     // A peer that breaks the protocol loses its connection, which rhea closes after telling us; nobody else is disturbed.
@@ -146,7 +153,10 @@ export class AmqpServer {
       return;
     }
     const target = this.#namespace.target(path);
-    if (!target) return this.#refuse(link!, "amqp:not-found", notFound(path));
+    if (!target) {
+      this.#refuse(link!, "amqp:not-found", notFound(path));
+      return;
+    }
     const options = { link: link!, session: state, namespace: this.#namespace, target, cycle: this.#cycle };
     const endpoint = new ProducerLink(options);
     link!.local.attach.max_message_size = target.maxMessageBytes;
@@ -163,7 +173,10 @@ export class AmqpServer {
       return;
     }
     const queue = this.#namespace.queue(path);
-    if (!queue) return this.#refuse(link!, "amqp:not-found", notFound(path));
+    if (!queue) {
+      this.#refuse(link!, "amqp:not-found", notFound(path));
+      return;
+    }
     const consumers = this.#consumers.get(queue) ?? [];
     this.#consumers.set(queue, consumers);
     const consumer: ConsumerLink = new ConsumerLink({
@@ -264,6 +277,11 @@ export class AmqpServer {
     const delay = Math.min(Math.max(1, earliest - this.#now()), 2 ** 31 - 1);
     this.#lockTimer = setTimeout(() => this.#cycle.request(), delay);
     this.#lockTimer.unref();
+  }
+
+  #sweep(): void {
+    for (const queue of this.#namespace.queues) queue.expireMessages();
+    this.#cycle.request();
   }
 
   #fail(error: unknown): void {

@@ -96,7 +96,8 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
     this.#cycle.afterCommit(() => {
       if (!this.#open) return;
       if (held) answer.same();
-      else answer.refuse("com.microsoft:message-lock-lost", "The lock supplied is invalid: it expired, or was settled.");
+      else
+        answer.refuse("com.microsoft:message-lock-lost", "The lock supplied is invalid: it expired, or was settled.");
     });
   }
 

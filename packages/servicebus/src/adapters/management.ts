@@ -17,7 +17,8 @@ export function manage(namespace: Namespace, entity: string): AnswerRequest {
   return (request: DecodedMessage) => {
     const name = String(request.application_properties?.operation ?? "");
     const operation = OPERATIONS[name];
-    if (!operation) return failure(501, "amqp:not-implemented", `${name || "The request"} is not an operation known here.`);
+    if (!operation)
+      return failure(501, "amqp:not-implemented", `${name || "The request"} is not an operation known here.`);
     const queue = namespace.queue(entity);
     if (!queue) return failure(404, "amqp:not-found", `${entity} holds no messages.`);
     const body = request.body;
@@ -55,7 +56,8 @@ function updateDisposition(queue: MessageQueue, body: Body): NodeResponse {
 
 function receiveBySequenceNumber(queue: MessageQueue, body: Body): NodeResponse {
   const locks = queue.lockDeferred(listOf(body["sequence-numbers"]).map(longOf));
-  if (locks.length === 0) return failure(404, "com.microsoft:message-not-found", "None of the messages is deferred here.");
+  if (locks.length === 0)
+    return failure(404, "com.microsoft:message-not-found", "None of the messages is deferred here.");
   const removes = Number(body["receiver-settle-mode"] ?? 1) === 0;
   const messages = locks.map((lock) => received(lock, removes));
   if (removes) for (const lock of locks) queue.settle(lock.token, { kind: "complete" });

@@ -82,7 +82,8 @@ export class ReplyLink implements Endpoint {
     const names = [options.link.target?.address, options.link.name];
     this.addresses = new Set(names.filter((name) => typeof name === "string"));
     this.#link.on_flow = ({ performative }) => {
-      this.#link.credit = (performative.delivery_count ?? 0) + (performative.link_credit ?? 0) - this.#link.delivery_count;
+      this.#link.credit =
+        (performative.delivery_count ?? 0) + (performative.link_credit ?? 0) - this.#link.delivery_count;
     };
   }
 

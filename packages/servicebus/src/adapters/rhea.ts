@@ -59,7 +59,11 @@ export interface MessageCodec {
 /** A decoded delivery state; which one it is, its constructor says. */
 export interface Outcome {
   readonly constructor: { readonly composite_type?: string };
-  readonly error?: { readonly condition?: string; readonly description?: string; readonly info?: Record<string, unknown> };
+  readonly error?: {
+    readonly condition?: string;
+    readonly description?: string;
+    readonly info?: Record<string, unknown>;
+  };
   readonly delivery_failed?: boolean;
   readonly undeliverable_here?: boolean;
   readonly message_annotations?: Record<string, unknown>;

@@ -5,7 +5,9 @@ export interface AccessKey {
   readonly key: string;
 }
 
-export type TokenVerdict = { readonly ok: true; readonly expiresAt: number } | { readonly ok: false; readonly why: string };
+export type TokenVerdict =
+  | { readonly ok: true; readonly expiresAt: number }
+  | { readonly ok: false; readonly why: string };
 
 /**
  * Checks a shared access signature, `SharedAccessSignature sr=<uri>&sig=<base64 hmac>&se=<epoch s>&skn=<key name>`, where the
@@ -28,7 +30,8 @@ export function checkSharedAccessSignature(
   const signature = parts.get("sig");
   const expiry = parts.get("se");
   const keyName = parts.get("skn");
-  if (!resource || !signature || !expiry || !keyName) return { ok: false, why: "the token lacks one of sr, sig, se, skn" };
+  if (!resource || !signature || !expiry || !keyName)
+    return { ok: false, why: "the token lacks one of sr, sig, se, skn" };
   if (decodeURIComponent(keyName) !== options.accessKey.name) return { ok: false, why: "the key name is unknown" };
   const expected = createHmac("sha256", options.accessKey.key).update(`${resource}\n${expiry}`).digest();
   const given = Buffer.from(decodeURIComponent(signature), "base64");

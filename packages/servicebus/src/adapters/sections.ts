@@ -95,7 +95,8 @@ function checkSections(content: Buffer, start: number): void {
 const readValue = (section: Buffer): Typed => new types.Reader(section).read();
 const fieldsOf = (section: Buffer | undefined): readonly (Typed | undefined)[] =>
   section ? (readValue(section).value as Typed[]) : [];
-const entriesOf = (section: Buffer | undefined): readonly Typed[] => (section ? (readValue(section).value as Typed[]) : []);
+const entriesOf = (section: Buffer | undefined): readonly Typed[] =>
+  section ? (readValue(section).value as Typed[]) : [];
 
 /** A batch (message format 0x80013700) is one message with a Data section for each message in it. */
 export function unpackBatch(content: Buffer): Buffer[] {

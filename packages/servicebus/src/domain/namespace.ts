@@ -105,7 +105,9 @@ export class Namespace {
   #addTarget(target: Omit<Target, "history">, windowMs: number | undefined): void {
     const { name } = target;
     const history =
-      windowMs === undefined ? undefined : new DuplicateHistory({ entity: name, windowMs, journal: this.#around.journal });
+      windowMs === undefined
+        ? undefined
+        : new DuplicateHistory({ entity: name, windowMs, journal: this.#around.journal });
     this.#targets.set(name.toLowerCase(), { ...target, history });
   }
 }

@@ -41,6 +41,7 @@ export class MessageQueue {
   /** In order of expiry: every lock of a queue lasts equally long, and renewing moves one to the end. */
   readonly #locks = new Map<string, Lock>();
   #deferredCount = 0;
+  #mortalCount = 0;
   #lastSequenceNumber = 0;
   #enqueued = 0;
   #bytes = 0;
@@ -78,7 +79,10 @@ export class MessageQueue {
 
   enqueue(offered: OfferedMessage): StoredMessage {
     const now = this.#around.now();
-    const ttlMs = Math.min(offered.ttlMs ?? Number.POSITIVE_INFINITY, this.settings.defaultTtlMs ?? Number.POSITIVE_INFINITY);
+    const ttlMs = Math.min(
+      offered.ttlMs ?? Number.POSITIVE_INFINITY,
+      this.settings.defaultTtlMs ?? Number.POSITIVE_INFINITY,
+    );
     const message: StoredMessage = {
       sequenceNumber: ++this.#lastSequenceNumber,
       enqueuedAt: now,
@@ -161,6 +165,19 @@ export class MessageQueue {
     return released;
   }
 
+  /**
+   * Removes what has outlived its time to live, so that a queue nobody reads does not fill up; a locked message is left
+   * to its receiver. Walks the whole queue: for a now-and-then call.
+   */
+  expireMessages(): void {
+    if (this.#mortalCount === 0) return;
+    const now = this.#around.now();
+    const locked = new Set([...this.#locks.values()].map((lock) => lock.message));
+    for (const message of this.#messages.values()) {
+      if (message.expiresAt !== undefined && message.expiresAt <= now && !locked.has(message)) this.#expire(message);
+    }
+  }
+
   /** When the next lock runs out, if any is held. */
   nextLockExpiry(): number | undefined {
     for (const lock of this.#locks.values()) return lock.lockedUntil;
@@ -185,17 +202,22 @@ export class MessageQueue {
 
   #nextReady(): StoredMessage | undefined {
     for (let at = this.#ready.shift(); at !== undefined; at = this.#ready.shift()) {
-      const message = this.#messages.get(at)!;
+      const message = this.#messages.get(at);
+      if (!message) continue; // expired while it waited
       if (message.expiresAt === undefined || message.expiresAt > this.#around.now()) return message;
-      if (this.settings.deadLetterExpired && this.deadLetterQueue) {
-        this.#bury(message, {
-          reason: "TTLExpiredException",
-          description: "The message expired and was dead lettered.",
-          source: this.name,
-        });
-      } else this.#remove(message);
+      this.#expire(message);
     }
     return undefined;
+  }
+
+  #expire(message: StoredMessage): void {
+    if (this.settings.deadLetterExpired && this.deadLetterQueue) {
+      this.#bury(message, {
+        reason: "TTLExpiredException",
+        description: "The message expired and was dead lettered.",
+        source: this.name,
+      });
+    } else this.#remove(message);
   }
 
   #lock(message: StoredMessage): Lock {
@@ -243,6 +265,7 @@ export class MessageQueue {
   #store(message: StoredMessage): void {
     this.#messages.set(message.sequenceNumber, message);
     this.#bytes += message.content.length;
+    if (message.expiresAt !== undefined) this.#mortalCount++;
     if (message.deferred) this.#deferredCount++;
     else this.#ready.append(message.sequenceNumber);
   }
@@ -250,6 +273,7 @@ export class MessageQueue {
   #remove(message: StoredMessage): void {
     this.#messages.delete(message.sequenceNumber);
     this.#bytes -= message.content.length;
+    if (message.expiresAt !== undefined) this.#mortalCount--;
     if (message.deferred) this.#deferredCount--;
     this.#around.journal.remove(this.name, message.sequenceNumber);
   }

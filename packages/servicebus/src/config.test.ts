@@ -1,0 +1,86 @@
+import { expect, test } from "vitest";
+import { BrokerConfigError, planNamespace } from "./config.ts";
+
+const withQueue = (properties: unknown, name = "work") => ({
+  UserConfig: {
+    Namespaces: [{ Name: "n", Queues: [{ Name: name, Properties: properties }] }],
+    Logging: { Type: "File" },
+  },
+});
+
+function mistakesOf(config: unknown): readonly string[] {
+  try {
+    planNamespace(config);
+  } catch (error) {
+    if (error instanceof BrokerConfigError) return error.mistakes;
+    throw error;
+  }
+  return [];
+}
+
+test("the official emulator's own settings are understood, with Azure's defaults for the rest", () => {
+  const plan = planNamespace(
+    withQueue({
+      DeadLetteringOnMessageExpiration: true,
+      DefaultMessageTimeToLive: "PT1H",
+      DuplicateDetectionHistoryTimeWindow: "PT20S",
+      ForwardDeadLetteredMessagesTo: "",
+      ForwardTo: "",
+      RequiresDuplicateDetection: true,
+      RequiresSession: false,
+    }),
+  );
+  expect(plan.queues[0]).toEqual({
+    name: "work",
+    settings: {
+      lockDurationMs: 60_000,
+      maxDeliveryCount: 10,
+      defaultTtlMs: 3_600_000,
+      deadLetterExpired: true,
+      maxBytes: 1024 ** 3,
+    },
+    duplicateWindowMs: 20_000,
+    maxMessageBytes: 262_144,
+  });
+});
+
+test("every mistake in the form is named, with where it stands", () => {
+  const mistakes = mistakesOf(withQueue({ LockDuration: "1 minute", MaxDeliveryCount: 0, LockDurations: "PT1M" })).join(
+    "\n",
+  );
+  expect(mistakes).toContain("/LockDuration:");
+  expect(mistakes).toContain("/MaxDeliveryCount:");
+  expect(mistakes).toContain("LockDurations");
+});
+
+test("every mistake in the meaning is named: what is not supported is refused rather than ignored", () => {
+  const config = {
+    UserConfig: {
+      Namespaces: [
+        {
+          Queues: [
+            { Name: "a", Properties: { RequiresSession: true, LockDuration: "PT6M" } },
+            { Name: "A", Properties: { ForwardTo: "b" } },
+          ],
+          Topics: [
+            {
+              Name: "t",
+              Properties: { DuplicateDetectionHistoryTimeWindow: "PT1S" },
+              Subscriptions: [
+                { Name: "s", Rules: [{ Name: "r", Properties: { SqlFilter: { SqlExpression: "x > 1" } } }] },
+              ],
+            },
+          ],
+        },
+      ],
+    },
+  };
+  expect(mistakesOf(config)).toEqual([
+    "Queues and Topics: the name A is used twice (names ignore case)",
+    "Queues/a: RequiresSession: sessions are not supported yet",
+    "Queues/a: LockDuration must be longer than 0 and at most 5 minutes",
+    "Queues/A: ForwardTo is not supported yet",
+    "Topics/t: DuplicateDetectionHistoryTimeWindow must lie between 20 seconds and 7 days",
+    "Topics/t/Subscriptions/s: Rules/r: SQL filters other than 1=1 are not supported yet; use a correlation filter",
+  ]);
+});
