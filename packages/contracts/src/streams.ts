@@ -67,8 +67,11 @@ export type Durability = (typeof DURABILITIES)[number];
 
 /** Settings that every durable consumer shares. */
 export const CONSUMER_DEFAULTS = {
-  /** Time the server waits for an ack or a `working()` before it delivers again. */
-  ack_wait_ms: 30_000,
+  /**
+   * Time the server waits for an ack or a `working()` before it delivers again. Work under way says `working()` at a
+   * third of it, so this is how long the messages of a killed process wait, not how long work may take.
+   */
+  ack_wait_ms: 10_000,
   /** A delivery past this number is dead-lettered before it is parsed; the server itself never gives up. */
   deliveries_max: 20,
 } as const;
