@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
 import { accept } from "./benchmarks/accept.ts";
+import { bridge } from "./benchmarks/bridge.ts";
 import { bus } from "./benchmarks/bus.ts";
 import type { Benchmark } from "./room/benchmark.ts";
 import { describeMachine } from "./room/machine.ts";
 import { type Report, render } from "./room/report.ts";
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { bus, accept };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { bus, accept, bridge };
 
 const HELP = [
   "npm run bench -- [NAME…] [--json] [--quick]    Measures side by side with a baseline; all when no name is given.",

@@ -2,6 +2,7 @@ import { freshRequestId, type Submission } from "@millrace/contracts";
 import type { NoOpJobs } from "../processes/no-op-http.ts";
 import type { Benchmark } from "../room/benchmark.ts";
 import { openGenerator } from "../room/http-load.ts";
+import { cpuTime } from "../room/process-usage.ts";
 import { inferBody, MANIFEST, readings } from "../room/readings.ts";
 import { figure, ratio } from "../room/report.ts";
 import { interleave, perRound } from "../room/rounds.ts";
@@ -36,20 +37,36 @@ export const accept: Benchmark = {
       env: { BENCH_ANSWER: JSON.stringify({ ...answer, id: freshRequestId() }) },
     });
     const generator = await openGenerator();
-    const load = (of: string) => generator.load({ url: of, method: "POST", headers, body, connections, seconds });
-    const noOpUrl = await noOp.call("url", null);
-    const samples = await interleave({ accepted: () => load(url), noOp: () => load(noOpUrl) }, { rounds });
+    const load = (of: string, pid: number) => async () => {
+      const before = cpuTime(pid);
+      const rate = await generator.load({ url: of, method: "POST", headers, body, connections, seconds });
+      return { rate, cpu_us: ((cpuTime(pid) - before) * 1_000) / (rate * seconds) };
+    };
+    const samples = await interleave(
+      {
+        accepted: load(url, ingest.process.pid!),
+        noOp: load(await noOp.call("url", null), noOp.pid),
+      },
+      { rounds },
+    );
     return {
       rounds,
       figures: [
-        figure("accepted", "requests/s", summarize(samples.accepted)),
-        figure("no-op route", "requests/s", summarize(samples.noOp)),
+        figure("accepted", "requests/s", summarize(samples.accepted.map(({ rate }) => rate))),
+        figure("no-op route", "requests/s", summarize(samples.noOp.map(({ rate }) => rate))),
+        figure("CPU of ingest", "µs/request", summarize(samples.accepted.map(({ cpu_us }) => cpu_us))),
+        figure("CPU of the no-op route", "µs/request", summarize(samples.noOp.map(({ cpu_us }) => cpu_us))),
       ],
       ratios: [
         ratio(
           "accepted / no-op",
-          "of a route that does nothing",
-          perRound(samples, (of) => of.accepted / of.noOp),
+          "of a no-op route",
+          perRound(samples, (of) => of.accepted.rate / of.noOp.rate),
+        ),
+        ratio(
+          "no-op CPU / ingest CPU",
+          "by CPU",
+          perRound(samples, (of) => of.noOp.cpu_us / of.accepted.cpu_us),
         ),
       ],
       notes: [

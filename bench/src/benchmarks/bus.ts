@@ -5,6 +5,7 @@ import { BATCH_MAX, CONCURRENCY, IN_FLIGHT_MAX } from "../processes/bus-job.ts";
 import type { OursJobs } from "../processes/bus-ours.ts";
 import type { RawJobs } from "../processes/bus-raw.ts";
 import type { Benchmark } from "../room/benchmark.ts";
+import { cpuTime } from "../room/process-usage.ts";
 import { figure, ratio } from "../room/report.ts";
 import { interleave, perRound } from "../room/rounds.ts";
 import { summarize } from "../room/statistics.ts";
@@ -33,15 +34,18 @@ export const bus: Benchmark = {
 
     const rate = (elapsed_ms: number) => (messages / elapsed_ms) * 1_000;
     /** A model per side: its requests are filled in first, then drained by the side alone. */
-    const filled = (model: string, drain: (of: { model: string; messages: number }) => Promise<number>) => async () => {
-      await filler.call("publish", { model, messages, atOnce: 512 });
-      return rate(await drain({ model, messages }));
-    };
+    const filled =
+      (model: string, pid: number, drain: (of: { model: string; messages: number }) => Promise<number>) => async () => {
+        await filler.call("publish", { model, messages, atOnce: 512 });
+        const before = cpuTime(pid);
+        const elapsed_ms = await drain({ model, messages });
+        return { rate: rate(elapsed_ms), cpu_us: ((cpuTime(pid) - before) * 1_000) / messages };
+      };
     const drains = await interleave(
       {
-        ours: filled("ours", (of) => ours.call("drain", of)),
-        batched: filled("raw-batched", (of) => raw.call("drainBatched", of)),
-        single: filled("raw-single", (of) => raw.call("drain", of)),
+        ours: filled("ours", ours.pid, (of) => ours.call("drain", of)),
+        batched: filled("raw-batched", raw.pid, (of) => raw.call("drainBatched", of)),
+        single: filled("raw-single", raw.pid, (of) => raw.call("drain", of)),
       },
       { rounds },
     );
@@ -55,9 +59,12 @@ export const bus: Benchmark = {
     return {
       rounds,
       figures: [
-        figure("bus", "messages/s", summarize(drains.ours)),
-        figure("raw loop, atomic batches", "messages/s", summarize(drains.batched)),
-        figure("raw loop, single publishes", "messages/s", summarize(drains.single)),
+        figure("bus", "messages/s", summarize(drains.ours.map((of) => of.rate))),
+        figure("raw loop, atomic batches", "messages/s", summarize(drains.batched.map((of) => of.rate))),
+        figure("raw loop, single publishes", "messages/s", summarize(drains.single.map((of) => of.rate))),
+        figure("bus, CPU", "µs/message", summarize(drains.ours.map((of) => of.cpu_us))),
+        figure("raw loop, atomic batches, CPU", "µs/message", summarize(drains.batched.map((of) => of.cpu_us))),
+        figure("raw loop, single publishes, CPU", "µs/message", summarize(drains.single.map((of) => of.cpu_us))),
         figure("store, group commit", "messages/s", summarize(stores.group)),
         figure("store, single publishes", "messages/s", summarize(stores.single)),
       ],
@@ -65,12 +72,12 @@ export const bus: Benchmark = {
         ratio(
           "bus / raw",
           "of a raw loop that publishes singly",
-          perRound(drains, (of) => of.ours / of.single),
+          perRound(drains, (of) => of.ours.rate / of.single.rate),
         ),
         ratio(
           "bus / raw batched",
           "of a raw loop that batches",
-          perRound(drains, (of) => of.ours / of.batched),
+          perRound(drains, (of) => of.ours.rate / of.batched.rate),
         ),
         ratio(
           "group / single",
