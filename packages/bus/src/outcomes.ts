@@ -76,6 +76,9 @@ export function listenOutcomes(
   return { [Symbol.dispose]: () => subscription.unsubscribe() };
 }
 
+/** After this long without a reader, the server removes what a killed process left behind. */
+const ABANDONED_MS = 60_000;
+
 /**
  * The outcomes of a project in stream order, from just after `after` (a stream sequence) or from now on. Ends when the
  * signal aborts. Survives reconnects: it goes on after the last one it gave.
@@ -93,7 +96,11 @@ export async function* followOutcomes(
         ? { deliver_policy: DeliverPolicy.New }
         : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next };
     try {
-      const consumer = await bus.js.consumers.get(OUTCOMES.name, { filterSubjects: outcomesOf(of), ...start });
+      const consumer = await bus.js.consumers.get(OUTCOMES.name, {
+        filterSubjects: outcomesOf(of),
+        inactive_threshold: ABANDONED_MS,
+        ...start,
+      });
       const messages = await consumer.consume({ max_messages: 256 });
       const stop = () => messages.stop();
       signal.addEventListener("abort", stop, { once: true });
@@ -108,6 +115,8 @@ export async function* followOutcomes(
       } finally {
         signal.removeEventListener("abort", stop);
         messages.stop();
+        // The client library leaves an ordered consumer to the server's time-out; with many readers they pile up.
+        if (bus.connected) await consumer.delete().catch(() => {});
       }
     } catch (err) {
       bus.log.warn({ err }, "following outcomes was interrupted; going on");
