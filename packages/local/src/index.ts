@@ -1,3 +1,4 @@
+export { type Delivery, startWebhookReceiver, type WebhookReceiver } from "./demo/webhook-receiver.ts";
 export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats-server.ts";
 export { ManagedProcess } from "./processes/managed-process.ts";
 export { freePort, freePortFrom } from "./processes/ports.ts";

@@ -57,7 +57,11 @@ async function serve(options: Options, screen: Screen, signal: AbortSignal): Pro
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }
 
-const loadDemo = async (screen: Screen): Promise<Demo> => (await import("./demo/demo.ts")).openDemo(screen);
+/** Loaded only when it is wanted. */
+async function loadDemo(screen: Screen): Promise<Demo> {
+  const { openDemo } = await import("./demo/demo.ts");
+  return await openDemo(screen);
+}
 
 function readRules(file: string | undefined): unknown[] {
   if (file === undefined) return [];

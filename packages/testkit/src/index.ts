@@ -3,5 +3,8 @@ export type { Answer, HttpClient, Submit } from "./client.ts";
 export { eventually } from "./eventually.ts";
 export { type MillraceOptions, startMillrace, type TestMillrace } from "./millrace.ts";
 export { natsServer } from "./nats-server.ts";
+export { connectAsOperator, publishByHand } from "./operator.ts";
+export { readOutcomes, type StoredOutcome } from "./outcomes.ts";
 export { type Random, seededRandom } from "./random.ts";
+export { type SubmitAllOptions, submitAll } from "./submit-all.ts";
 export type { ReceivedMessage, TopicFollower } from "./topic.ts";
