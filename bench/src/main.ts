@@ -1,12 +1,15 @@
 import { parseArgs } from "node:util";
 import { accept } from "./benchmarks/accept.ts";
 import { bridge } from "./benchmarks/bridge.ts";
+import { bulk } from "./benchmarks/bulk.ts";
 import { bus } from "./benchmarks/bus.ts";
+import { latency } from "./benchmarks/latency.ts";
+import { memory } from "./benchmarks/memory.ts";
 import type { Benchmark } from "./room/benchmark.ts";
 import { describeMachine } from "./room/machine.ts";
 import { type Report, render } from "./room/report.ts";
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { bus, accept, bridge };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { bus, accept, bulk, bridge, latency, memory };
 
 const HELP = [
   "npm run bench -- [NAME…] [--json] [--quick]    Measures side by side with a baseline; all when no name is given.",
