@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { AuditEntry, RequestState, Submission } from "@millrace/contracts";
 import { outcomeId, requestSubject } from "@millrace/contracts";
-import { type Delivery, startWebhookReceiver, type WebhookReceiver } from "@millrace/local";
+import { type Delivery, startWebhookReceiver } from "@millrace/local";
 import { eventually, publishByHand, startMillrace, type TestMillrace, type TopicFollower } from "@millrace/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { failingReading, MODEL, riskBody, riskRequests } from "./risk-requests.ts";
@@ -19,20 +19,20 @@ beforeAll(async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "millrace-e2e-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const rules = path.join(folder, "rules.json");
-  await writeFile(rules, JSON.stringify([riskRule(receiver)]));
-  millrace = stack.use(await startMillrace({ rules }));
+  await writeFile(rules, JSON.stringify({ rules: [riskRule(receiver.url)] }));
+  millrace = stack.use(await startMillrace({ rules, env: { E2E_WEBHOOK_SECRET: receiver.secret } }));
   topic = stack.use(await millrace.follow());
 });
 
 afterAll(() => stack.disposeAsync());
 
-const riskRule = ({ url, secret }: WebhookReceiver) => ({
+const riskRule = (url: string) => ({
   name: "at-risk",
   tenant: "demo",
   project: "plant-a",
   model: MODEL,
   when: { output: "failure_probability", op: ">=", value: 0.8 },
-  webhook: { url, secret },
+  webhook: { url, secret: { env: "E2E_WEBHOOK_SECRET" } },
 });
 
 const requestsPath = () => `/v1/${millrace.run.tenant}/${millrace.run.project}/models/${MODEL}/requests`;

@@ -39,7 +39,7 @@ export type ServiceBus = AsyncDisposable & {
   sender(entity: string): Sender;
   /**
    * Receives from a subscription in peek-lock mode and completes each message that the callback took; one that it
-   * threw on is abandoned. Ends when disposed.
+   * threw on is abandoned. A body is the bytes as they were sent. Ends when disposed.
    */
   subscribe(
     from: { topic: string; subscription: string },
@@ -62,7 +62,10 @@ export async function openServiceBus(address: ServiceBusAddress): Promise<Servic
   return {
     sender: (entity) => openSender(client, entity),
     subscribe({ topic, subscription }, onMessage, onError = () => {}) {
-      const receiver = client.createReceiver(topic, subscription, { receiveMode: "peekLock" });
+      const receiver = client.createReceiver(topic, subscription, {
+        receiveMode: "peekLock",
+        skipParsingBodyAsJson: true, // the bytes as sent: their digest is what the ledger has
+      });
       const handlers = {
         processMessage: async (message: ServiceBusReceivedMessage) => onMessage(message),
         processError: async ({ error }: { error: unknown }) => onError(error),

@@ -46,6 +46,7 @@ async function serve(options: Options, screen: Screen, signal: AbortSignal): Pro
     await startMillrace({
       ...options,
       rules: [...readRules(options.rules), ...(demo?.rules ?? [])],
+      env: demo?.env ?? {},
       signal,
       onChange: (name, change) => screen.change(name, change),
     }),
@@ -65,7 +66,7 @@ async function loadDemo(screen: Screen): Promise<Demo> {
 
 function readRules(file: string | undefined): unknown[] {
   if (file === undefined) return [];
-  const rules: unknown = JSON.parse(readFileSync(file, "utf8"));
-  if (!Array.isArray(rules)) throw new Error(`${file} must hold a JSON array of rules`);
+  const { rules } = JSON.parse(readFileSync(file, "utf8")) as { rules?: unknown };
+  if (!Array.isArray(rules)) throw new Error(`${file} must hold {"rules": [...]}, as the notifier reads it`);
   return rules;
 }

@@ -72,7 +72,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     httpPort,
     modelsDir,
     tokensFile: writeTokens(dataDir, token),
-    rulesFile: writeConfig(dataDir, "rules.json", options.rules),
+    rulesFile: writeConfig(dataDir, "rules.json", { rules: options.rules }),
     routesFile: writeConfig(dataDir, "routes.json", ROUTES),
     connectionString: serviceBus.connectionString,
     env: options.env ?? {},

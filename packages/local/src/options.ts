@@ -17,7 +17,7 @@ export const HELP = `npm start -- [options]       Runs Millrace on this machine;
   --no-demo          only serve, without the demonstration
   --data DIR         where all state is kept (default .millrace); one Millrace per directory
   --models DIR       a model folder, or a directory of them, besides the repository's own (repeatable)
-  --rules FILE       notification rules (JSON), besides the demonstration's
+  --rules FILE       notification rules (the notifier's file, as JSON), besides the demonstration's
   --http-port N      8080, or the next free one
   --nats-port N      4222, or the next free one
   --amqp-port N      5672, or the next free one

@@ -11,6 +11,7 @@ import { startWebhookReceiver } from "./webhook-receiver.ts";
 const MODEL = "failure-risk";
 const INPUT = "readings";
 const THRESHOLD = 0.8;
+const SECRET_VARIABLE = "DEMO_WEBHOOK_SECRET";
 const FIRST_PACE_MS = 800;
 const LATER_PACE_MS = 5_000;
 /** After this time the summary comes even if an end stays silent, with a word about it. */
@@ -20,6 +21,8 @@ const PATIENCE_MS = 40_000;
 export type Demo = AsyncDisposable & {
   /** What the notifier must be told before it starts. */
   readonly rules: readonly unknown[];
+  /** The settings those rules refer to. */
+  readonly env: Readonly<Record<string, string>>;
   /** Plays until the signal. */
   play(millrace: Millrace, signal: AbortSignal): Promise<void>;
 };
@@ -28,19 +31,20 @@ export async function openDemo(screen: Screen): Promise<Demo> {
   const show = new Showing(screen);
   const receiver = await startWebhookReceiver(({ id }) => show.notification(id));
   return {
-    rules: [demoRule(receiver)],
+    rules: [demoRule(receiver.url)],
+    env: { [SECRET_VARIABLE]: receiver.secret },
     play: (millrace, signal) => play(millrace, show, screen, signal),
     [Symbol.asyncDispose]: () => receiver[Symbol.asyncDispose](),
   };
 }
 
-const demoRule = ({ url, secret }: { url: string; secret: string }) => ({
+const demoRule = (url: string) => ({
   name: "at-risk",
   tenant: TENANT,
   project: PROJECT,
   model: MODEL,
   when: { output: "failure_probability", op: ">=", value: THRESHOLD },
-  webhook: { url, secret },
+  webhook: { url, secret: { env: SECRET_VARIABLE } },
 });
 
 async function play(millrace: Millrace, show: Showing, screen: Screen, signal: AbortSignal): Promise<void> {
