@@ -12,6 +12,8 @@ export type ConsumerSpec = {
   durable: string;
   /** Subjects it sees; absent = all of the stream. */
   filter?: string;
+  /** Where the durable starts when it is first made: with all that is retained, or with what comes. Default all. */
+  begin?: "all" | "new";
   /** Deliver no bodies, only headers. */
   headers_only?: boolean;
   /** Messages given to the handler in one call. A lone message goes at once; batches form by load. */
@@ -204,7 +206,7 @@ async function ensureConsumer(bus: Bus, spec: ConsumerSpec): Promise<void> {
     name: spec.durable,
     durable_name: spec.durable,
     ack_policy: AckPolicy.Explicit,
-    deliver_policy: DeliverPolicy.All,
+    deliver_policy: spec.begin === "new" ? DeliverPolicy.New : DeliverPolicy.All,
     replay_policy: ReplayPolicy.Instant,
     ack_wait: nanos(CONSUMER_DEFAULTS.ack_wait_ms),
     max_deliver: -1,

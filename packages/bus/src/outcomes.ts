@@ -129,6 +129,8 @@ export type OutcomeConsumerOptions = {
   durable: string;
   /** Absent parts match anything. */
   filter?: Partial<OutcomeSubject>;
+  /** Where the durable starts when it is first made: with all that is retained, or with what comes. Default all. */
+  begin?: "all" | "new";
   batch_max: number;
   concurrency: number;
   /** Names this effect in `delivery.failed` when a handler rejects: `channel` and `destination`. */
@@ -154,6 +156,7 @@ export const consumeOutcomes = (
       stream: OUTCOMES.name,
       durable: options.durable,
       filter: outcomesOf(options.filter ?? {}),
+      ...(options.begin === undefined ? {} : { begin: options.begin }),
       batch_max: options.batch_max,
       concurrency: options.concurrency,
     },

@@ -17,6 +17,13 @@ describe("settlement", () => {
       { emit: [{ subject: "model-failed" }], action: { ack: true }, outcome: "model-failed" },
     ],
     ["first retry", retry("delivery", "x"), 1, { emit: [], action: { nak_ms: 1_000 }, outcome: "retry" }],
+    ["retry as asked", retry("delivery", "x", 9_000), 1, { emit: [], action: { nak_ms: 9_000 }, outcome: "retry" }],
+    [
+      "retry not before the table says",
+      retry("delivery", "x", 1),
+      1,
+      { emit: [], action: { nak_ms: 1_000 }, outcome: "retry" },
+    ],
     ["later retry", retry("delivery", "x"), 3, { emit: [], action: { nak_ms: 30_000 }, outcome: "retry" }],
     [
       "last retry",

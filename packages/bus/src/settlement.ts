@@ -22,8 +22,9 @@ export function settlement(
       return { emit: letter ? [letter] : [], action: { ack: true }, outcome: verdict.problem.code };
     }
     case "retry": {
-      const nak_ms = retryDelay(verdict.retry, delivery.attempt);
-      if (nak_ms !== undefined) return { emit: [], action: { nak_ms }, outcome: "retry" };
+      const delay_ms = retryDelay(verdict.retry, delivery.attempt);
+      if (delay_ms !== undefined)
+        return { emit: [], action: { nak_ms: Math.max(delay_ms, verdict.after_ms ?? 0) }, outcome: "retry" };
       const detail = `gave up after ${delivery.attempt} tries; the last: ${verdict.why}`;
       return settlement(
         { kind: "reject", problem: problem("delivery-exhausted", detail).problem },

@@ -8,13 +8,18 @@ import type { Outgoing } from "./publish.ts";
  */
 export type Verdict =
   | { kind: "done"; emit: readonly Outgoing[] }
-  | { kind: "retry"; retry: RetryKind; why: string }
+  | { kind: "retry"; retry: RetryKind; why: string; after_ms?: number }
   | { kind: "reject"; problem: Problem };
 
 /** Handled. What it gave is stored before the delivery is acknowledged. */
 export const done = (...emit: Outgoing[]): Verdict => ({ kind: "done", emit });
-/** Not now: try again by the retry table. */
-export const retry = (kind: RetryKind, why: string): Verdict => ({ kind: "retry", retry: kind, why });
+/** Not now: try again by the retry table, and not before `after_ms` if the other side asked for more time. */
+export const retry = (kind: RetryKind, why: string, after_ms = 0): Verdict => ({
+  kind: "retry",
+  retry: kind,
+  why,
+  ...(after_ms > 0 ? { after_ms } : {}),
+});
 /** Never: the same input would fail again. */
 export const reject = (code: ErrorCode, detail: string, at?: string): Verdict => ({
   kind: "reject",
