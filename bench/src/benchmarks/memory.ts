@@ -4,7 +4,7 @@ import type { BulkClientJobs } from "../processes/bulk-client.ts";
 import type { HttpClientJobs } from "../processes/http-client.ts";
 import type { Benchmark } from "../room/benchmark.ts";
 import { watchOutcomes } from "../room/outcomes-watch.ts";
-import { residentMiB } from "../room/process-usage.ts";
+import { cpuTime, residentMiB } from "../room/process-usage.ts";
 import { inferBody, readings } from "../room/readings.ts";
 import { figure, ratio } from "../room/report.ts";
 import { summarize } from "../room/statistics.ts";
@@ -14,9 +14,12 @@ import { startWorker } from "../room/worker.ts";
 const SAMPLE_MS = 100;
 const SETTLE_MS = 3_000;
 
-/** Resident memory of every process: idle after the start, and the most it had under single requests and bulk uploads. */
+/**
+ * What each process uses: resident memory idle after the start, the most under single requests and bulk uploads, and the CPU
+ * time that a single request costs it.
+ */
 export const memory: Benchmark = {
-  about: "RSS of each process, idle and under load",
+  about: "RSS of each process, idle and under load, and its CPU time per request",
   async run({ quick }) {
     const load_ms = quick ? 3_000 : 10_000;
     await using system = await startSystem();
@@ -39,7 +42,10 @@ export const memory: Benchmark = {
     const url = requestsUrl(system);
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", prefer: "wait=20" };
     const target = { url, headers, body: inferBody(readings(1)), expected: 200 };
+    const cpuBefore = cpu(pids);
     const rate = await single.call("saturate", { target, atOnce: 64, ms: load_ms });
+    const requests = (rate * load_ms) / 1_000;
+    const cpuAfter = cpu(pids);
     for (const form of ["ndjson", "csv", "binary", "json"] as const) {
       const before = outcomes.count;
       const { requests } = await bulk.call("upload", { form, url, token });
@@ -58,6 +64,14 @@ export const memory: Benchmark = {
         ]),
         figure("all, idle", "MiB", summarize([total(idle)])),
         figure("all, under load", "MiB", summarize([total(most)])),
+        ...names.map((name) =>
+          figure(
+            `${name}, CPU`,
+            "µs/request",
+            summarize([usPer(requests, cpuAfter.get(name)! - cpuBefore.get(name)!)]),
+          ),
+        ),
+        figure("all, CPU", "µs/request", summarize([usPer(requests, total(cpuAfter) - total(cpuBefore))])),
       ],
       ratios: [ratio("load / idle", "of all processes' idle memory", summarize([total(most) / total(idle)]))],
       notes: [
@@ -70,6 +84,11 @@ export const memory: Benchmark = {
 
 const sample = (pids: ReadonlyMap<string, number>): Map<string, number> =>
   new Map([...pids].map(([name, pid]) => [name, residentMiB(pid)]));
+
+const cpu = (pids: ReadonlyMap<string, number>): Map<string, number> =>
+  new Map([...pids].map(([name, pid]) => [name, cpuTime(pid)]));
+
+const usPer = (requests: number, cpu_ms: number) => (cpu_ms * 1_000) / requests;
 
 function childrenOf(parent: number): number[] {
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));

@@ -75,11 +75,11 @@ serve(jobs, async () => agent.destroy());
 async function paced({ perSecond, ms }: { perSecond: number; ms: number }, send: (due: number) => Promise<void>) {
   const total = Math.floor((perSecond * ms) / 1_000);
   const started = performance.now();
+  const dueAt = (index: number) => started + (index * 1_000) / perSecond;
   const all: Promise<void>[] = [];
   while (all.length < total) {
     const now = performance.now();
-    for (let due: number; all.length < total && (due = started + (all.length * 1_000) / perSecond) <= now; )
-      all.push(send(due));
+    while (all.length < total && dueAt(all.length) <= now) all.push(send(dueAt(all.length)));
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await Promise.all(all);
