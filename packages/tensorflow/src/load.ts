@@ -81,4 +81,4 @@ function restoreUtilFunctions(): void {
 }
 
 const firstLine = (cause: unknown): string =>
-  (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0]!.trim();
+  (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0]!.replace(/[.\s]+$/, "");

@@ -9,7 +9,7 @@ export const Config = Type.Object({
   BACKEND: Type.Enum(["auto", "native", "wasm"], { default: "auto", description: "auto = native where it loads" }),
   RUNNER_MEMORY_MAX_MIB: Type.Integer({ default: 2048, minimum: 64, description: "bound on one model process" }),
   RUNNER_START_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 1_000 }),
-  BATCH_MESSAGES_MAX: Type.Integer({ default: 64, minimum: 1, maximum: 1_000, description: "requests taken at once" }),
+  BATCH_MESSAGES_MAX: Type.Integer({ default: 128, minimum: 1, maximum: 1_000, description: "requests taken at once" }),
   CONCURRENCY: Type.Integer({ default: 4, minimum: 1, maximum: 64, description: "batches under way per model" }),
   HEALTH_HOST: Type.String({ default: "127.0.0.1" }),
   HEALTH_PORT: Type.Integer({ default: 0, minimum: 0, maximum: 65_535, description: "0 = any free port" }),
