@@ -88,6 +88,10 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     },
   });
   app.decorateRequest("call");
+  // A kept-alive connection would bring new work for as long as its client likes, and closing would never end.
+  app.addHook("onSend", async (_request, reply) => {
+    if (deps.signal.aborted) reply.header("connection", "close");
+  });
   observe(app, log, deps.metrics);
   problemErrors(app, log);
   app.setNotFoundHandler((request, reply) => {
