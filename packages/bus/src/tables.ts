@@ -2,6 +2,7 @@ import { BUCKETS, type BucketName, canonicalBytes } from "@millrace/contracts";
 import type { Static, TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import type { Bus } from "./bus.ts";
+import { wait } from "./wait.ts";
 
 /** A typed view of a key-value bucket, kept current in memory. */
 export type Table<Value> = Disposable & {
@@ -11,6 +12,8 @@ export type Table<Value> = Disposable & {
   /** Writes a value, unless it already is the current one. */
   put(key: string, value: Value): Promise<void>;
 };
+
+const FOLLOW_AGAIN_MS = 1_000;
 
 /**
  * Opens a bucket that the provisioner made and follows it. Resolves when what it held is in memory. A value that does
@@ -25,8 +28,9 @@ export async function openTable<Schema extends TSchema>(
   const kv = await bus.js.views.kv(BUCKETS[bucket].name, { bindOnly: true });
   const values = new Map<string, Static<Schema>>();
   const { promise: loaded, resolve } = Promise.withResolvers<void>();
-  const watch = await kv.watch({ initializedFn: resolve });
-  const follow = async () => {
+  let closed = false;
+  let watch = await kv.watch({ initializedFn: resolve });
+  const read = async () => {
     for await (const entry of watch) {
       if (entry.operation !== "PUT") {
         values.delete(entry.key);
@@ -37,7 +41,24 @@ export async function openTable<Schema extends TSchema>(
       else bus.log.error({ bucket, key: entry.key }, "a value in the bucket does not fit its schema; passed over");
     }
   };
-  follow().catch((err: unknown) => bus.log.error({ err, bucket }, "following the bucket ended"));
+  // A table that stopped following would go on with what it knows, and nobody would see: it begins again.
+  const follow = async () => {
+    await read().catch((err: unknown) => bus.log.warn({ err, bucket }, "following the bucket was interrupted"));
+    while (!closed && !bus.nc.isClosed()) {
+      await wait(FOLLOW_AGAIN_MS);
+      if (closed || !bus.connected) continue;
+      try {
+        watch = await kv.watch();
+        if (closed) watch.stop();
+        await read();
+      } catch (err) {
+        bus.log.warn({ err, bucket }, "following the bucket was interrupted; beginning again");
+      }
+    }
+  };
+  void follow();
+  // The client finds out by missing heartbeats, 10 s later; a reconnection says so now.
+  const reconnected = bus.onReconnect(() => watch.stop());
   await loaded;
   return {
     get: (key) => values.get(key),
@@ -49,7 +70,11 @@ export async function openTable<Schema extends TSchema>(
       await kv.put(key, bytes);
       values.set(key, value);
     },
-    [Symbol.dispose]: () => watch.stop(),
+    [Symbol.dispose]() {
+      closed = true;
+      reconnected[Symbol.dispose]();
+      watch.stop();
+    },
   };
 }
 

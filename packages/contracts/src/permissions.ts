@@ -50,7 +50,9 @@ const watch = (bucket: BucketName): string[] => {
   return [
     ...api("INFO"), // the client asks whether JetStream is there before it opens a bucket
     ...read(stream),
-    ...api(`CONSUMER.CREATE.${stream}.>`, `CONSUMER.INFO.${stream}.*`, `CONSUMER.DELETE.${stream}.*`),
+    // The client begins again after a server restart with the older subject, which has no name in it.
+    ...api(`CONSUMER.CREATE.${stream}`, `CONSUMER.CREATE.${stream}.>`),
+    ...api(`CONSUMER.INFO.${stream}.*`, `CONSUMER.DELETE.${stream}.*`),
     "$JS.FC.>",
   ];
 };

@@ -11,7 +11,13 @@ beforeAll(async () => {
 afterAll(() => ingest?.[Symbol.asyncDispose]());
 
 const SUM = "/v1/acme/plant/models/sum/requests";
-const tensor = (data: unknown, more: object = {}) => ({ name: "reading", datatype: "FP32", shape: [1, 3], data, ...more });
+const tensor = (data: unknown, more: object = {}) => ({
+  name: "reading",
+  datatype: "FP32",
+  shape: [1, 3],
+  data,
+  ...more,
+});
 const inputs = (...tensors: object[]) => JSON.stringify({ inputs: tensors });
 const body = (...rows: number[][]) => inputs(tensor(rows, { shape: [rows.length, 3] }));
 const post = (content: string | Buffer, headers: Record<string, string> = {}, path = SUM) =>
@@ -141,7 +147,10 @@ describe("submitting", () => {
   });
 });
 
-const huge = body(...Array.from({ length: 512 }, () => [0.1, 0.2, 0.3])).replace("{", `{${" ".repeat(LIMITS.body_bytes)}`);
+const huge = body(...Array.from({ length: 512 }, () => [0.1, 0.2, 0.3])).replace(
+  "{",
+  `{${" ".repeat(LIMITS.body_bytes)}`,
+);
 const json3 = inputs(tensor([1, 2, 3]));
 const octets = { "content-type": "application/octet-stream" };
 
@@ -170,7 +179,13 @@ describe("bad input", () => {
     ["another content type", 415, "unsupported-media-type", json3, { "content-type": "text/plain" }],
     ["a compressed body", 415, "unsupported-media-type", json3, { "content-encoding": "gzip" }],
     ["a binary body without its header length", 400, "invalid-header", json3, octets],
-    ["a header length past the body", 400, "malformed-body", json3, { ...octets, "inference-header-content-length": "9999" }],
+    [
+      "a header length past the body",
+      400,
+      "malformed-body",
+      json3,
+      { ...octets, "inference-header-content-length": "9999" },
+    ],
     ["an unknown model", 404, "unknown-model", json3, {}, SUM.replace("sum", "nothing")],
     ["a wildcard in the path", 400, "invalid-token", json3, {}, SUM.replace("plant", "%3E")],
     ["a dot in the path", 400, "invalid-token", json3, {}, SUM.replace("sum", "a.b")],
@@ -226,7 +241,15 @@ describe("tokens", () => {
   it("are wanted by every route but health", async () => {
     for (const path of ["/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"])
       expect((await get(path)).status).toBe(200);
-    for (const path of ["/metrics", "/docs", "/openapi.json", "/v2", "/v1/acme/plant/models", "/v1/audit/head", "/no/route"]) {
+    for (const path of [
+      "/metrics",
+      "/docs",
+      "/openapi.json",
+      "/v2",
+      "/v1/acme/plant/models",
+      "/v1/audit/head",
+      "/no/route",
+    ]) {
       const response = await get(path);
       expect([path, response.status]).toEqual([path, 401]);
       expect(response.headers.get("www-authenticate")).toMatch(/^Bearer/);
@@ -253,7 +276,9 @@ describe("tokens", () => {
     expect(await json<ProblemDocument>(post(body([1, 2, 3]), reads))).toMatchObject({ code: "forbidden", status: 403 });
     for (const path of ["/v1/acme/other/models", "/v1/rival/plant/models"])
       expect(await json<ProblemDocument>(ingest.call(path))).toMatchObject({ code: "forbidden" });
-    expect(await json<ProblemDocument>(get("/v1/audit/head", reads.authorization))).toMatchObject({ code: "forbidden" });
+    expect(await json<ProblemDocument>(get("/v1/audit/head", reads.authorization))).toMatchObject({
+      code: "forbidden",
+    });
   });
 
   it("are read again when the file changes, and kept when it is broken", async () => {

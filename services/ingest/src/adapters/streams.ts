@@ -14,6 +14,9 @@ import type { Streams } from "../domain/ports.ts";
 /** Share of a stream's bound at which new work is refused, so that outcomes always have room. */
 const ROOM = 0.8;
 const ROOM_LOOK_MS = 1_000;
+/** A restart of the broker is waited out; after this many looks without it, new requests are refused at once. */
+const OUTAGE_LOOKS = 3;
+const OUTAGE: Problem = { code: "unavailable", detail: "the broker cannot be reached; nothing was stored" };
 const WATCHED = [REQUESTS_TENSOR.name, OUTCOMES.name];
 
 /** The request and outcome streams of a broker. */
@@ -21,6 +24,7 @@ export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
   const durability = await openDurability(bus);
   let full: Problem | undefined;
   let looking = false;
+  let disconnected_looks = 0;
 
   const look = async () => {
     for (const stream of WATCHED) {
@@ -34,6 +38,7 @@ export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
     full = undefined;
   };
   const timer = setInterval(() => {
+    disconnected_looks = bus.connected ? 0 : disconnected_looks + 1;
     if (looking || !bus.connected) return;
     looking = true;
     look()
@@ -48,11 +53,12 @@ export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
     publish: (request) => publishRequest(bus, request),
     exists: (of) => requestExists(bus, of),
     outcome: (of) => readOutcome(bus, of),
+    position: async () => (await bus.jsm.streams.info(OUTCOMES.name)).state.last_seq,
     follow: (of, options) => followOutcomes(bus, of, options),
     get durability() {
       return durability.level;
     },
-    room: () => full,
+    room: () => (disconnected_looks > OUTAGE_LOOKS ? OUTAGE : full),
     [Symbol.dispose]() {
       clearInterval(timer);
       durability[Symbol.dispose]();

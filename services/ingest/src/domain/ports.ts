@@ -20,11 +20,13 @@ export type Streams = {
   /** Whether a request of this id is retained. */
   exists(of: RequestAddress): Promise<boolean>;
   outcome(of: RequestAddress): Promise<StoredOutcome | undefined>;
-  /** Outcomes of a project in stream order, behind `after` or from now on, until the signal aborts. */
-  follow(of: Project, options: { after?: number; signal: AbortSignal }): AsyncIterable<StoredOutcome>;
+  /** Position of the last outcome that is stored. */
+  position(): Promise<number>;
+  /** Outcomes of a project in stream order, behind the position `after`, until the signal aborts. */
+  follow(of: Project, options: { after: number; signal: AbortSignal }): AsyncIterable<StoredOutcome>;
   /** What an accepted request has survived. */
   readonly durability: Durability;
-  /** Whether the streams have room; requests are refused before there is none for their outcomes. */
+  /** Why no request can be taken now: the streams have no room for it and its outcome, or cannot be reached. */
   room(): Problem | undefined;
 };
 

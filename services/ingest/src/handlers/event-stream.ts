@@ -10,6 +10,8 @@ const STALL_MS = 15_000;
 export type EventStream = Disposable & {
   /** Writes one event and waits until the client has taken what was written; false when it is gone. */
   send(event: { event: string; data: unknown; id?: number }): Promise<boolean>;
+  /** Tells where the stream stands without an event: a client that loses it right away resumes there. */
+  position(id: number): void;
   /** Aborted when the client is gone or too slow, or the service stops. */
   readonly signal: AbortSignal;
 };
@@ -43,6 +45,7 @@ export function openEventStream(
 
   return {
     signal,
+    position: (id) => void response.write(`id: ${id}\n\n`),
     async send({ event, data, id }) {
       if (signal.aborted) return false;
       const lines = [`event: ${event}`, ...(id === undefined ? [] : [`id: ${id}`]), `data: ${JSON.stringify(data)}`];

@@ -71,10 +71,13 @@ export const onOutcomeEvents =
     using listening = listeners.enter();
     if (!listening) return refuse(request, reply, TOO_MANY);
 
+    // "Now" is settled before the response begins: what comes after it is told, whatever happens to connections.
+    const after = last === undefined ? await streams.position() : Number(last);
+
     using events = openEventStream(request, reply, stopping);
     const { signal } = events;
-    const from = last === undefined ? { signal } : { after: Number(last), signal };
-    for await (const outcome of streams.follow({ tenant, project }, from)) {
+    events.position(after);
+    for await (const outcome of streams.follow({ tenant, project }, { after, signal })) {
       const { state } = outcome.address;
       if (!(await events.send({ event: state, data: jsonState(outcome), id: outcome.sequence }))) break;
     }

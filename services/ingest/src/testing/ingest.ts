@@ -54,7 +54,7 @@ export type Ingest = Awaited<ReturnType<typeof startIngest>>;
 export async function startIngest() {
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await natsServer());
-  const as = (user: string) => connectBus({ url: nats.url, user, password: nats.passwordOf(user), log });
+  const as = (user: string) => connectAs(nats, user);
 
   const operator = stack.use(await as("operator"));
   await provision(operator, { replicas: 1 });
@@ -96,7 +96,7 @@ export async function startIngest() {
   return {
     url,
     nats,
-    bus,
+    streams,
     inference,
     operator,
     app,
@@ -104,11 +104,16 @@ export async function startIngest() {
     /** Calls with the usual token, unless the headers say otherwise. */
     call: (path: string, init: RequestInit = {}) =>
       fetch(url + path, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...init.headers } }),
+    announce: (model: ModelDeployment) => announced.put(model.manifest.name, model),
     work: (model = SUM) => work(inference, model),
     stop: () => stopping.abort(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
+
+type Broker = { url: string; passwordOf(user: string): string };
+export const connectAs = (nats: Broker, user: string): Promise<Bus> =>
+  connectBus({ url: nats.url, user, password: nats.passwordOf(user), log });
 
 function work(bus: Bus, model: ModelDeployment) {
   return consumeRequests(bus, { model: model.manifest.name, batch_max: 64, concurrency: 1 }, async (requests) =>
@@ -141,12 +146,16 @@ function verdict(request: RequestDelivery, { manifest, digest }: ModelDeployment
 }
 
 /** Polls until the condition gives a value. */
-export async function eventually<T>(what: string, condition: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  const deadline = Date.now() + 10_000;
+export async function eventually<T>(
+  what: string,
+  condition: () => Promise<T | undefined> | T | undefined,
+  within_ms = 10_000,
+): Promise<T> {
+  const deadline = Date.now() + within_ms;
   for (;;) {
     const value = await condition();
     if (value !== undefined) return value;
-    if (Date.now() > deadline) throw new Error(`${what} did not happen within 10 s`);
+    if (Date.now() > deadline) throw new Error(`${what} did not happen within ${within_ms} ms`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
