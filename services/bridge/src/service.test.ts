@@ -1,213 +1,167 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { type Bus, connectBus, consumeEvents, done, provision } from "@millrace/bus";
-import { encodeDone, freshRequestId, InferenceCompleted, outcomeFilter, outcomeSubject } from "@millrace/contracts";
-import { createLogger } from "@millrace/kit";
-import { type Broker, type BrokerConfig, start } from "@millrace/servicebus";
-import { eventually, natsServer } from "@millrace/testkit";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openServiceBus } from "@millrace/azure";
+import { CONSUMER_DEFAULTS } from "@millrace/contracts";
+import { eventually } from "@millrace/testkit";
+import { expect, it } from "vitest";
+import { storeOutcomes } from "./testing/outcomes.ts";
+import { end, type Surroundings, surroundings } from "./testing/surroundings.ts";
 
-const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
-const SUBSCRIPTION = "predictions/Subscriptions/enterprise";
-const KEY = "a-key-for-this-test-only";
-const DIGEST = `sha256:${"0".repeat(64)}`;
-const log = createLogger("bridge-test", "fatal");
-
-const config = (): BrokerConfig => ({
-  UserConfig: {
-    Namespaces: [
-      {
-        Topics: [
-          {
-            Name: "predictions",
-            Properties: { RequiresDuplicateDetection: true, MaxMessageSizeInKilobytes: 64 },
-            Subscriptions: [{ Name: "enterprise" }],
-          },
-        ],
-      },
-    ],
-  },
-});
-
-let stack: AsyncDisposableStack;
-let nats: Awaited<ReturnType<typeof natsServer>>;
-let operator: Bus;
-let dataDir: string;
-let port: number;
-
-beforeEach(async () => {
-  stack = new AsyncDisposableStack();
-  nats = stack.use(await natsServer());
-  const as = { url: nats.url, user: "operator", password: nats.passwordOf("operator"), log };
-  operator = stack.use(await connectBus(as));
-  await provision(operator, { replicas: 1 });
-  dataDir = await mkdtemp(path.join(tmpdir(), "millrace-bridge-"));
-  stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-  port = await freePort();
-});
-afterEach(() => stack.disposeAsync());
-
-const serviceBus = (): Promise<Broker> =>
-  start({ port, host: "127.0.0.1", config: config(), dataDir, sharedAccessKey: KEY });
-
-/** The real bridge process; its readiness, and a way to end it. */
-async function bridge() {
-  const healthPort = await freePort();
-  const child = spawn(process.execPath, [MAIN], {
-    stdio: ["ignore", "ignore", "inherit"],
-    env: {
-      PATH: process.env.PATH,
-      LOG_LEVEL: "fatal",
-      NATS_URL: nats.url,
-      NATS_PASSWORD: nats.passwordOf("bridge"),
-      HEALTH_PORT: String(healthPort),
-      SERVICEBUS_CONNECTION_STRING: `Endpoint=sb://127.0.0.1:${port};SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=${KEY};UseDevelopmentEmulator=true;`,
-    },
-  });
-  const exit = once(child, "exit");
-  const end = async (signal: NodeJS.Signals) => {
-    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-    return (await exit) as [number | null, NodeJS.Signals | null];
-  };
-  stack.defer(async () => void (await end("SIGKILL")));
-  const ready = async () => {
-    const answer = await fetch(`http://127.0.0.1:${healthPort}/readyz`);
-    return { status: answer.status, body: await answer.text() };
-  };
-  await eventually(ready, { within_ms: 15_000 });
-  return { end, ready };
-}
-
-/** Stores `count` outcomes as inference would; answers their request ids. */
-async function outcomes(count: number, padding = ""): Promise<string[]> {
-  const ids = Array.from({ length: count }, () => freshRequestId());
-  await Promise.all(
-    ids.map((id) => {
-      const address = { tenant: "acme", project: "plant", model: "m", id };
-      const subject = outcomeSubject({ ...address, state: "done" });
-      const time = new Date().toISOString();
-      const body = encodeDone(
-        {
-          id,
-          attempt: 1,
-          tenant: "acme",
-          project: "plant",
-          request: { digest: DIGEST, stream: "S", sequence: 1, subject: "s", accepted_at: time, correlation_id: id },
-          completed_at: time,
-          model: { name: "m", version: "1", digest: DIGEST },
-          runtime: { backend: "test", version: padding },
-          timing: { started_at: time, compute_ms: 0, batch_rows: 1 },
-          outputs: [{ name: "y", datatype: "FP32", shape: [1, 1], data: new Float32Array([0.5]) }],
-        },
-        "json",
-      );
-      const envelope = {
-        id: `${id}.1`,
-        type: InferenceCompleted.type,
-        source: "/millrace/inference",
-        subject,
-        time,
-        datacontenttype: "application/json",
-        correlationid: id,
-      };
-      return operator.store({ subject, exclusive: outcomeFilter(address), body: body.bytes, envelope });
-    }),
-  );
-  return ids;
-}
-
-const settled = async (broker: Broker, count: number, within_ms = 30_000) =>
+/*
+ * The real process between a real nats-server and a Service Bus that the real SDK talks to, each of them killed once.
+ */
+const acked = (it: Surroundings, total: number, within_ms = 40_000) =>
   eventually(
     async () => {
-      const info = await operator.jsm.consumers.info("OUTCOMES", "bridge-predictions");
-      expect({
-        active: broker.inspect(SUBSCRIPTION).active,
-        pending: info.num_pending,
-        unacked: info.num_ack_pending,
-      }).toEqual({
-        active: count,
-        pending: 0,
-        unacked: 0,
+      const { ack_floor, num_pending, num_ack_pending } = await it.consumer();
+      expect({ acked: ack_floor.stream_seq, num_pending, num_ack_pending }).toMatchObject({
+        num_pending: 0,
+        num_ack_pending: 0,
       });
+      expect(ack_floor.consumer_seq).toBeGreaterThanOrEqual(total);
     },
-    { within_ms },
+    { within_ms, every_ms: 100 },
   );
 
-it("mirrors every outcome once, also when it is killed between send and ack", async () => {
-  const broker = stack.use(await serviceBus());
-  await outcomes(3_000);
-  const first = await bridge();
-  await eventually(() => expect(broker.inspect(SUBSCRIPTION).active).toBeGreaterThan(200), {
-    within_ms: 15_000,
-    every_ms: 1,
-  });
-  await first.end("SIGKILL");
-  await bridge();
-  // What the killed process had not acked comes back after the consumer's ack wait.
-  await settled(broker, 3_000, 60_000);
-}, 90_000);
+it("delivers every outcome once, as stored, and says that it is ready", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  const { healthUrl } = await around.startBridge();
+  const outcomes = await storeOutcomes(around.inference, 1_000);
+  await acked(around, 1_000);
+  expect((await fetch(`${healthUrl}/readyz`)).status).toBe(200);
+  expect(await (await fetch(`${healthUrl}/metrics`)).text()).toMatch(/bridge_messages_total\{.*result="sent".*\} 1000/);
+  expect((await around.consumer()).num_redelivered).toBe(0);
+  const counts = await around.inspect();
+  expect(counts).toMatchObject({ active: outcomes.length, enqueued: outcomes.length });
+}, 60_000);
 
-it("holds outcomes while Service Bus is away, says so, and goes on by itself", async () => {
-  const { ready } = await bridge();
-  await outcomes(500);
+it("gives an enterprise the stored bytes, the ids and the CloudEvents attributes", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  await around.startBridge();
+  const [stored] = await storeOutcomes(around.inference, 1, { sequence: 42 });
+  await using serviceBus = await openServiceBus({ connectionString: around.connectionString });
+  const { promise, resolve } = Promise.withResolvers<Parameters<Parameters<typeof serviceBus.subscribe>[1]>[0]>();
+  await using _reader = serviceBus.subscribe({ topic: "predictions", subscription: "enterprise" }, resolve);
+  const message = await promise;
+  expect(message).toMatchObject({
+    messageId: `${stored!.id}.1:predictions`,
+    correlationId: `corr-${stored!.id}`,
+    subject: "inference.completed",
+    contentType: "application/json",
+    applicationProperties: {
+      "cloudEvents:specversion": "1.0",
+      "cloudEvents:id": `${stored!.id}.1`,
+      "cloudEvents:type": "millrace.inference.completed.v1",
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      model: "pump",
+      state: "done",
+      requestSequence: 42,
+    },
+  });
+  expect(Buffer.compare(message.body, stored!.bytes)).toBe(0);
+}, 60_000);
+
+it("killed again and again between sending and acknowledging, it doubles and loses nothing", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  const total = 6_000;
+  const storing = (async () => {
+    for (let at = 0; at < total; at += 500) {
+      await storeOutcomes(around.inference, 500);
+      await sleep(20);
+    }
+  })();
+  for (let kill = 0; kill < 4; kill++) {
+    const { process } = await around.startBridge({ BATCH_MESSAGES_MAX: "50" });
+    await sleep(150 + kill * 90); // in the middle of whatever it does
+    await end(process, "SIGKILL");
+  }
+  await storing;
+  await around.startBridge();
+  await acked(around, total, 60_000);
+  expect(await around.inspect()).toMatchObject({ active: total, enqueued: total });
+}, 120_000);
+
+it("while Service Bus is away it holds on, says why, naks nothing, and goes on by itself", async () => {
+  await using around = await surroundings();
+  const serviceBus = await around.startServiceBus();
+  const { healthUrl } = await around.startBridge();
+  await storeOutcomes(around.inference, 200);
+  await acked(around, 200);
+  await end(serviceBus, "SIGKILL");
+  await storeOutcomes(around.inference, 3_000);
   await eventually(
     async () => {
-      const answer = await ready();
-      expect(answer.status).toBe(503);
-      expect(answer.body).toContain("ECONNREFUSED");
+      const readiness = await fetch(`${healthUrl}/readyz`);
+      expect(readiness.status).toBe(503);
+      expect(await readiness.text()).toMatch(/service bus predictions/);
     },
     { within_ms: 30_000 },
   );
-  const first = await serviceBus();
-  await settled(first, 500);
-  expect((await ready()).status).toBe(200);
-  await first.close();
-  await outcomes(500);
-  const second = stack.use(await serviceBus());
-  await settled(second, 1_000, 60_000);
+  const held = await around.consumer();
+  expect(held.num_ack_pending).toBeGreaterThan(0);
+  expect(held.num_pending).toBeGreaterThan(0); // it has stopped pulling
+  await around.startServiceBus();
+  await acked(around, 3_200);
+  await eventually(async () => expect((await fetch(`${healthUrl}/readyz`)).status).toBe(200));
+  expect((await around.consumer()).num_redelivered).toBe(0);
+  expect(await around.inspect()).toMatchObject({ active: 3_200, enqueued: 3_200 });
 }, 120_000);
 
-it("goes on after nats-server was killed", async () => {
-  const broker = stack.use(await serviceBus());
-  await bridge();
-  await outcomes(300);
-  await settled(broker, 300);
-  await nats.kill();
-  await nats.restart();
-  await outcomes(300);
-  await settled(broker, 600, 60_000);
-}, 90_000);
+it("survives a crash of nats-server", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  await around.startBridge({ BATCH_MESSAGES_MAX: "50" });
+  await storeOutcomes(around.inference, 2_000);
+  await around.nats.kill();
+  await around.nats.restart();
+  await eventually(() => expect(around.inference.connected).toBe(true), { within_ms: 15_000 });
+  await storeOutcomes(around.inference, 1_000);
+  await acked(around, 3_000, 60_000);
+  expect(await around.inspect()).toMatchObject({ active: 3_000, enqueued: 3_000 });
+}, 120_000);
 
-it("records what the entity can never take as a failed delivery, and lets the others through", async () => {
-  const broker = stack.use(await serviceBus());
-  const [large] = await outcomes(1, "x".repeat(100 * 1024));
-  await outcomes(10);
-  const failed: unknown[] = [];
-  stack.use(
-    await consumeEvents(operator, { durable: "test", batch_max: 10, concurrency: 1 }, async (events) =>
-      events.map((event) => {
-        failed.push(JSON.parse(Buffer.from(event.body).toString()));
-        return done();
-      }),
-    ),
-  );
-  const { end } = await bridge();
-  await settled(broker, 10);
-  await eventually(() => expect(failed).toHaveLength(1), { within_ms: 10_000 });
-  expect(failed[0]).toMatchObject({ outcome_id: `${large}.1`, channel: "servicebus", code: "delivery-refused" });
-  expect(await end("SIGTERM")).toEqual([0, null]);
+it("puts a message that can never be taken aside as an event, and sends the rest", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  await around.startBridge({ ROUTES_FILE: await around.routesFile([{ name: "small", topic: "small" }]) });
+  await storeOutcomes(around.inference, 5);
+  const [large] = await storeOutcomes(around.inference, 1, { values: 2_000 });
+  await storeOutcomes(around.inference, 5);
+  await eventually(async () => expect((await around.consumer("small")).ack_floor.stream_seq).toBe(11), {
+    within_ms: 20_000,
+  });
+  const event = await around.operator.jsm.streams.getMessage("EVENTS", { last_by_subj: `evt.*.*.delivery.>` });
+  expect(event.subject).toContain(large!.id);
+  expect(event.json()).toMatchObject({ destination: "small", code: "delivery-refused" });
+  expect(await around.inspect("small/Subscriptions/enterprise")).toMatchObject({ active: 10 });
 }, 60_000);
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port: free } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return free;
-}
+it("stopped under load, it ends with nothing half done", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  const first = await around.startBridge({ BATCH_MESSAGES_MAX: "50" });
+  await storeOutcomes(around.inference, 4_000);
+  expect(await end(first.process, "SIGTERM")).toBe(0);
+  await around.startBridge();
+  await acked(around, 4_000, CONSUMER_DEFAULTS.ack_wait_ms / 2); // what was not begun was given back, not timed out
+  expect(await around.inspect()).toMatchObject({ active: 4_000, enqueued: 4_000 });
+}, 60_000);
+
+it("sends each route what it asks for", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  await around.startBridge({
+    ROUTES_FILE: await around.routesFile([
+      { name: "predictions", topic: "predictions", model: "pump" },
+      { name: "fans", topic: "small", model: "fan", state: "done" },
+    ]),
+  });
+  await storeOutcomes(around.inference, 20, { model: "pump" });
+  await storeOutcomes(around.inference, 30, { model: "fan" });
+  await acked(around, 20);
+  await eventually(async () => expect((await around.consumer("fans")).ack_floor.consumer_seq).toBe(30));
+  expect(await around.inspect("small/Subscriptions/enterprise")).toMatchObject({ active: 30 });
+  expect(await around.inspect()).toMatchObject({ active: 20 });
+}, 60_000);

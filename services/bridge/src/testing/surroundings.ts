@@ -1,0 +1,146 @@
+/** For tests of the whole service: a real nats-server, a local Service Bus, and each as a process that can be killed. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { connectBus, provision } from "@millrace/bus";
+import { createLogger } from "@millrace/kit";
+import { type BrokerConfig, type QueueCounts, start } from "@millrace/servicebus";
+import { natsServer } from "@millrace/testkit";
+
+export type Surroundings = Awaited<ReturnType<typeof surroundings>>;
+
+const KEY = "a key for tests";
+const log = createLogger("test", process.env.TEST_LOG_LEVEL ?? "silent");
+
+/** Two topics with one subscription each; `small` takes messages of up to 4 KiB. */
+const entities: BrokerConfig = {
+  UserConfig: {
+    Namespaces: [
+      {
+        Topics: [
+          {
+            Name: "predictions",
+            Properties: { RequiresDuplicateDetection: true },
+            Subscriptions: [{ Name: "enterprise" }],
+          },
+          {
+            Name: "small",
+            Properties: { RequiresDuplicateDetection: true, MaxMessageSizeInKilobytes: 4 },
+            Subscriptions: [{ Name: "enterprise" }],
+          },
+        ],
+      },
+    ],
+  },
+};
+
+export async function surroundings() {
+  const stack = new AsyncDisposableStack();
+  const dir = await mkdtemp(path.join(tmpdir(), "bridge-"));
+  stack.defer(() => rm(dir, { recursive: true, force: true }));
+  const nats = stack.use(await natsServer());
+  const as = async (user: string) =>
+    stack.use(await connectBus({ url: nats.url, user, password: nats.passwordOf(user), log }));
+  const operator = await as("operator");
+  await provision(operator, { replicas: 1 });
+  const inference = await as("inference");
+
+  const port = await freePort();
+  const dataDir = path.join(dir, "servicebus");
+  const configFile = path.join(dir, "servicebus.json");
+  await writeFile(configFile, JSON.stringify(entities));
+  const connectionString = `Endpoint=sb://127.0.0.1:${port};SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=${KEY};UseDevelopmentEmulator=true`;
+  const children = new Set<ChildProcess>();
+  stack.defer(async () => {
+    for (const child of children) await end(child, "SIGKILL");
+  });
+  const launch = (script: string, env: Record<string, string>) => {
+    const stdio: ["ignore", "pipe", "inherit"] = ["ignore", "pipe", "inherit"];
+    const child = spawn(process.execPath, [script], { env: { PATH: process.env.PATH ?? "", ...env }, stdio });
+    children.add(child);
+    child.once("exit", () => children.delete(child));
+    return child;
+  };
+
+  return {
+    nats,
+    operator,
+    inference,
+    connectionString,
+    /** Starts Service Bus on the same port and folder each time. */
+    async startServiceBus(): Promise<ChildProcess> {
+      const script = path.join(import.meta.dirname, "../../../../packages/servicebus/src/main.ts");
+      const settings = { CONFIG_FILE: configFile, PORT: String(port), DATA_DIR: dataDir, SHARED_ACCESS_KEY: KEY };
+      const child = launch(script, settings);
+      await line(child, (entry) => entry.event === "listening");
+      return child;
+    },
+    /** Starts the bridge; `healthUrl` serves `/readyz` and `/metrics`. */
+    async startBridge(settings: Record<string, string> = {}): Promise<{ process: ChildProcess; healthUrl: string }> {
+      const child = launch(path.join(import.meta.dirname, "../main.ts"), {
+        NATS_URL: nats.url,
+        NATS_PASSWORD: nats.passwordOf("bridge"),
+        SERVICEBUS_CONNECTION_STRING: connectionString,
+        LOG_LEVEL: "debug", // names the health port
+        ...settings,
+      });
+      const { health_port } = await line(child, (entry) => "health_port" in entry);
+      return { process: child, healthUrl: `http://127.0.0.1:${health_port}` };
+    },
+    async routesFile(routes: readonly object[]): Promise<string> {
+      const file = path.join(dir, "routes.json");
+      await writeFile(file, JSON.stringify({ routes }));
+      return file;
+    },
+    /** What the durable consumer of a route has, as the server counts. */
+    async consumer(route = "predictions") {
+      return operator.jsm.consumers.info("OUTCOMES", `bridge-${route}`);
+    },
+    /** Ends every process and reads what Service Bus has on disk: the counts that matter after any crash. */
+    async inspect(entity = "predictions/Subscriptions/enterprise"): Promise<QueueCounts> {
+      for (const child of children) await end(child, "SIGTERM");
+      await using broker = await start({ port: 0, host: "127.0.0.1", config: entities, dataDir });
+      return broker.inspect(entity);
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** Ends a process and answers its exit code. */
+export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const ended = once(child, "exit");
+  child.kill(signal);
+  await ended;
+  return child.exitCode;
+}
+
+/** The first JSON line of a process that fits. */
+function line(
+  child: ChildProcess,
+  fits: (entry: Record<string, unknown>) => boolean,
+): Promise<Record<string, unknown>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
+  const timer = setTimeout(() => reject(new Error("the process was not ready within 15 seconds")), 15_000);
+  void promise.finally(() => clearTimeout(timer)).catch(() => {});
+  child.once("exit", (code) => reject(new Error(`the process ended with ${code} before it was ready`)));
+  createInterface({ input: child.stdout! }).on("line", (text) => {
+    if (process.env.TEST_SHOW_LOGS) console.info(text);
+    const entry = JSON.parse(text) as Record<string, unknown>;
+    if (fits(entry)) resolve(entry);
+  });
+  return promise;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
