@@ -22,7 +22,7 @@ const PULL_EXPIRES_MS = 5_000;
  * not acked comes back only after `ack_wait`, and later messages overtake it. Here the reader's own position decides.
  * The durable is made anew behind it at each start, after a failed `take`, and whenever a delivery was lost (the
  * consumer's delivery sequence has a gap), so nothing is skipped, even when the reader's store was restored from a
- * backup. The durable remains what shows the backlog: one ack per batch acknowledges all before it.
+ * backup. The durable remains what shows the backlog.
  *
  * A reader whose position the stream does not have (made anew, or its tail lost with a disk) is read from the start;
  * the reader recognizes what it already has.
@@ -51,7 +51,7 @@ export function consumeInOrder(
     await bus.jsm.consumers.add(spec.stream, {
       name: spec.durable,
       durable_name: spec.durable,
-      ack_policy: AckPolicy.All,
+      ack_policy: AckPolicy.Explicit,
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: position.sequence + 1,
       replay_policy: ReplayPolicy.Instant,
@@ -70,11 +70,10 @@ export function consumeInOrder(
     let batch: JsMsg[] = [];
 
     const flush = async () => {
-      const last = batch.at(-1);
-      if (!last) return;
+      if (batch.length === 0) return;
       inFlight = batch.length;
       await reader.take(batch.map(toStored), { created, sequence });
-      last.ack();
+      for (const message of batch) message.ack();
       inFlight = 0;
       failures = 0;
       batch = [];

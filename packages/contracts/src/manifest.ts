@@ -6,7 +6,7 @@ import { DATATYPES } from "./tensor.ts";
 export const TensorSignature = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 256 }),
-    datatype: Type.Union(DATATYPES.map((name) => Type.Literal(name))),
+    datatype: Type.Enum(DATATYPES),
     shape: Type.Array(Type.Integer({ minimum: -1 }), { minItems: 1, maxItems: 8, description: "First dimension -1" }),
     features: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {

@@ -70,3 +70,12 @@ it("exits with 1 when closing takes longer than the grace period", async () => {
   child.kill("SIGTERM");
   expect(await exit).toEqual([1, null]);
 });
+
+it("stops when nobody reads its log any more", async () => {
+  const { child, said, exit } = service(`setInterval(() => log.info("tick"), 5);`);
+  await said("ready");
+  child.stdout!.destroy();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  child.kill("SIGTERM");
+  expect(await exit).toEqual([0, null]);
+});
