@@ -82,8 +82,9 @@ function openSender(client: ServiceBusClient, entity: string): Sender {
   return {
     async sendAll(messages) {
       const results: SendResult[] = [];
+      let most = messages.length;
       while (results.length < messages.length) {
-        const batch = await packBatch(sender, messages, results.length);
+        const batch = await packBatch(sender, messages.slice(results.length, results.length + most));
         if (!batch.ok) {
           // A message too large for an empty batch stands alone; any other failure is of the link, and holds for all.
           const { failure } = batch;
@@ -92,9 +93,14 @@ function openSender(client: ServiceBusClient, entity: string): Sender {
           continue;
         }
         const result = await send(sender, batch.batch);
+        if (!result.ok && result.kind === "too-large" && batch.count > 1) {
+          // The service counts more strictly than the SDK packs: smaller batches, until the one that is too large stands alone.
+          most = Math.ceil(batch.count / 2);
+          continue;
+        }
         for (let i = 0; i < batch.count; i++) results.push(result);
-        // What follows a failed batch was not tried: sending it would overtake.
-        if (!result.ok) while (results.length < messages.length) results.push(result);
+        // What follows a failed batch was not tried: sending it would overtake. A message too large holds nobody up.
+        if (!result.ok && result.kind !== "too-large") while (results.length < messages.length) results.push(result);
       }
       return results;
     },
@@ -104,16 +110,12 @@ function openSender(client: ServiceBusClient, entity: string): Sender {
 
 type Packed = { ok: true; batch: ServiceBusMessageBatch; count: number } | { ok: false; failure: SendFailure };
 
-/** Fills one batch, up to the size that the link states, with the messages from `start` on. */
-async function packBatch(
-  sender: ServiceBusSender,
-  messages: readonly OutgoingMessage[],
-  start: number,
-): Promise<Packed> {
+/** Fills one batch, up to the size that the link states, with as many of the messages as fit. */
+async function packBatch(sender: ServiceBusSender, messages: readonly OutgoingMessage[]): Promise<Packed> {
   try {
     const batch = await sender.createMessageBatch();
     let count = 0;
-    while (start + count < messages.length && batch.tryAddMessage(messages[start + count]!)) count++;
+    while (count < messages.length && batch.tryAddMessage(messages[count]!)) count++;
     if (count > 0) return { ok: true, batch, count };
     const why = `the message is larger than the ${batch.maxSizeInBytes} bytes that the entity takes`;
     return { ok: false, failure: { kind: "too-large", why } };
