@@ -4,9 +4,9 @@ import { headers, type MsgHdrs, type NatsConnection } from "nats";
 import type { Outgoing, Stored } from "./publish.ts";
 
 /**
- * Group commit: messages that arrive together are stored together, as one JetStream atomic batch (ADR-50) with a
- * compare-and-set per message, so that an fsync is paid per batch. A lone message goes at once; batches form by load,
- * while earlier ones are under way, and never by waiting.
+ * Group commit: many messages that arrive together are stored together, as one JetStream atomic batch (ADR-50) with a
+ * compare-and-set per message, so that an fsync is paid per batch. A few go at once, one by one; batches form by load,
+ * while earlier messages are under way, and never by waiting.
  * https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-50.md
  */
 export type Committer = {
@@ -20,29 +20,52 @@ export type CommitterOptions = {
   single: (message: Outgoing) => Promise<Stored>;
   /** Batches under way at once, per stream. */
   concurrency: number;
+  /** So many messages waiting make a batch. @default 16 */
+  batchMin?: number;
 };
 
+/**
+ * A batch costs the server about as much as so many single messages: it is staged in a folder of its own first, which
+ * takes two files written through, three more fsyncs and a dozen directory operations (strace of 2.15.1; 4–12 ms against
+ * 0.3–1 ms for a message). Below, single messages are both quicker and cheaper.
+ */
+const BATCH_MESSAGES_MIN = 16;
 /** Bounds of one batch. The server's limit is 1000 messages. */
 const BATCH_MESSAGES_MAX = 256;
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 const COMMIT_TIMEOUT_MS = 5_000;
 
 type Waiting = { message: Outgoing; resolve: (stored: Stored) => void; reject: (cause: unknown) => void };
-type Lane = { waiting: Waiting[]; active: number; scheduled: boolean };
+type Lane = { waiting: Waiting[]; batches: number; singles: number; scheduled: boolean };
 
-export function createCommitter({ nc, single, concurrency }: CommitterOptions): Committer {
+export function createCommitter({
+  nc,
+  single,
+  concurrency,
+  batchMin = BATCH_MESSAGES_MIN,
+}: CommitterOptions): Committer {
   /** By the first token of the subject, which names the stream's family: a batch belongs to one stream. */
   const lanes = new Map<string, Lane>();
 
   const pump = (lane: Lane) => {
     lane.scheduled = false;
-    while (lane.active < concurrency && lane.waiting.length > 0) {
-      const batch = takeBatch(lane.waiting);
-      lane.active++;
-      void settle(batch).finally(() => {
-        lane.active--;
+    while (lane.waiting.length >= batchMin && lane.batches < concurrency) {
+      lane.batches++;
+      void settle(takeBatch(lane.waiting)).finally(() => {
+        lane.batches--;
         pump(lane);
       });
+    }
+    // Singles between batches would take the disk from them; as many at once as a batch is worth, then they gather.
+    while (lane.waiting.length > 0 && lane.batches === 0 && lane.singles < batchMin) {
+      const { message, resolve, reject } = lane.waiting.shift()!;
+      lane.singles++;
+      void single(message)
+        .then(resolve, reject)
+        .finally(() => {
+          lane.singles--;
+          pump(lane);
+        });
     }
   };
 
@@ -59,11 +82,11 @@ export function createCommitter({ nc, single, concurrency }: CommitterOptions): 
   return {
     store(message) {
       const name = laneOf(message.subject);
-      const lane = lanes.get(name) ?? { waiting: [], active: 0, scheduled: false };
+      const lane = lanes.get(name) ?? { waiting: [], batches: 0, singles: 0, scheduled: false };
       lanes.set(name, lane);
       return new Promise((resolve, reject) => {
         lane.waiting.push({ message, resolve, reject });
-        if (lane.scheduled || lane.active >= concurrency) return;
+        if (lane.scheduled || lane.batches >= concurrency) return;
         lane.scheduled = true;
         setImmediate(() => pump(lane)); // what this turn of the event loop still brings joins the batch
       });
