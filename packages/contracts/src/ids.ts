@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 
 /** Name of one attempt's outcome: `<request id>.<attempt>`, attempts from 1. A redrive is a new attempt. */
 export const outcomeId = (requestId: string, attempt: number): string => `${requestId}.${attempt}`;
@@ -14,9 +14,10 @@ export const rowId = (requestId: string, row: number): string => `${requestId}#$
 
 /** A fresh id: UUIDv7 (RFC 9562 §5.7), so that ids sort by the time of acceptance. */
 export function freshRequestId(now_ms: number = Date.now()): string {
-  const bytes = randomBytes(16);
-  bytes.writeUIntBE(now_ms, 0, 6);
-  return asUuid(bytes, 7);
+  // Time, version, then what a random UUID has in these places. Node draws entropy for many UUIDs at once: 0.16 µs
+  // where `randomBytes` takes 2 µs, which was 12 % of ingest's time per request (three calls).
+  const time = now_ms.toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
 }
 
 /**
@@ -27,11 +28,11 @@ export function requestIdFor(of: { tenant: string; project: string; model: strin
   const hash = createHash("sha256")
     .update(JSON.stringify([of.tenant, of.project, of.model, of.key]))
     .digest();
-  return asUuid(hash.subarray(0, 16), 8);
+  return uuidV8(hash.subarray(0, 16));
 }
 
-function asUuid(bytes: Buffer, version: 7 | 8): string {
-  bytes[6] = (bytes[6]! & 0x0f) | (version << 4);
+function uuidV8(bytes: Buffer): string {
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
   const hex = bytes.toString("hex");
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");

@@ -55,15 +55,15 @@ export const eventSubject = (of: {
  * writes that compare-and-set refused; a subscriber to `live.>` sees only what was stored. `*` for an absent part.
  */
 export const liveSubject = (of: Partial<RequestAddress>): string =>
-  ["live", of.tenant ?? "*", of.project ?? "*", of.model ?? "*", of.id ?? "*", "*"].join(".");
+  ["live", orAny(of.tenant), orAny(of.project), orAny(of.model), orAny(of.id), "*"].join(".");
 
 /** Filter over outcomes: absent parts match anything. */
 export const outcomesOf = (of: Partial<OutcomeSubject>): string =>
-  ["out", of.tenant ?? "*", of.project ?? "*", of.model ?? "*", of.id ?? "*", of.state ?? "*"].join(".");
+  ["out", orAny(of.tenant), orAny(of.project), orAny(of.model), orAny(of.id), orAny(of.state)].join(".");
 
 /** Filter over requests: absent parts match anything. */
 export const requestsOf = (of: Partial<RequestSubject> & { kind: RunnerKind }): string =>
-  ["req", of.kind, of.priority ?? "*", of.tenant ?? "*", of.project ?? "*", of.model ?? "*", of.id ?? "*"].join(".");
+  ["req", of.kind, ...[of.priority, of.tenant, of.project, of.model, of.id].map(orAny)].join(".");
 
 /** The parts of a request subject, or undefined when the subject is not one. */
 export function parseRequestSubject(subject: string): RequestSubject | undefined {
@@ -83,9 +83,12 @@ export function parseOutcomeSubject(subject: string): OutcomeSubject | undefined
 
 const isOneOf = <T extends string>(all: readonly T[], value: unknown): value is T => all.includes(value as T);
 
-function tokens(values: readonly string[]): readonly string[] {
-  for (const value of values)
-    if (!isToken(value))
-      throw new TypeError(`${JSON.stringify(value)} is not a subject token: use 1 to 64 of A-Z a-z 0-9 _ -`);
-  return values;
+const tokens = (values: readonly string[]): readonly string[] => values.map(token);
+
+/** A part of a filter: checked like any other, so that a filter is never wider than it was meant to be. */
+const orAny = (value: string | undefined): string => (value === undefined ? "*" : token(value));
+
+function token(value: string): string {
+  if (isToken(value)) return value;
+  throw new TypeError(`${JSON.stringify(value)} is not a subject token: use 1 to 64 of A-Z a-z 0-9 _ -`);
 }
