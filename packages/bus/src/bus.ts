@@ -3,7 +3,8 @@ import { inboxPrefix } from "@millrace/contracts";
 import type { Logger } from "@millrace/kit";
 import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection, type StoredMsg } from "nats";
 import { createCommitter } from "./commit.ts";
-import { type Outgoing, publishSingle, type Stored } from "./publish.ts";
+import type { Outgoing, Stored } from "./outgoing.ts";
+import { publishSingle } from "./publish.ts";
 import { wait } from "./wait.ts";
 
 export type BusOptions = {

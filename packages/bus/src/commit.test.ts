@@ -3,8 +3,8 @@ import { createLogger } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Bus, connectBus } from "./bus.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { provision } from "./provision.ts";
-import type { Outgoing } from "./publish.ts";
 
 let server: Awaited<ReturnType<typeof natsServer>>;
 let bus: Bus;

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { HEADER_LENGTH, toHeaders } from "@millrace/contracts";
-import { headers, type MsgHdrs, type NatsConnection } from "nats";
-import type { Outgoing, Stored } from "./publish.ts";
+import type { NatsConnection } from "nats";
+import { messageHeaders, type Outgoing, type Stored } from "./outgoing.ts";
 
 /**
  * Group commit: many messages that arrive together are stored together, as one JetStream atomic batch (ADR-50) with a
@@ -152,14 +151,3 @@ type CommitReply = { error?: { err_code: number }; stream?: string; seq?: number
 
 /** Everything before the tokens that differ between the messages of one stream: `req.tensor`, `out`, `evt`. */
 const laneOf = (subject: string): string => subject.split(".", subject.startsWith("req.") ? 2 : 1).join(".");
-
-/** Envelope, further headers, and the compare-and-set: "no message matches `exclusive`". */
-export function messageHeaders(message: Outgoing): MsgHdrs {
-  const all = headers();
-  for (const [name, value] of Object.entries(toHeaders(message.envelope))) all.set(name, value);
-  for (const [name, value] of Object.entries(message.headers ?? {})) all.set(name, value);
-  if (message.headerLength !== undefined) all.set(HEADER_LENGTH, String(message.headerLength));
-  all.set("Nats-Expected-Last-Subject-Sequence", "0");
-  all.set("Nats-Expected-Last-Subject-Sequence-Subject", message.exclusive);
-  return all;
-}

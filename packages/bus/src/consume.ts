@@ -1,7 +1,7 @@
 import { CONSUMER_DEFAULTS, HEADER_LENGTH, type Problem, problem, retryDelay } from "@millrace/contracts";
 import { AckPolicy, type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
 import type { Bus } from "./bus.ts";
-import type { Outgoing } from "./publish.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { settlement } from "./settlement.ts";
 import type { Verdict } from "./verdict.ts";
 import { wait } from "./wait.ts";
@@ -57,6 +57,7 @@ export type ConsumeHooks = {
 const RESTART_WAIT_MS = 500;
 /** How long an idle pull stays open; a server that is silent for longer than half of it is taken for gone. */
 const PULL_EXPIRES_MS = 10_000;
+const STOP_FLUSH_MS = 1_000;
 
 /**
  * Pulls, hands over in batches, and settles by the handler's verdicts (one per delivery, in order). A handler that
@@ -82,7 +83,7 @@ export async function consume(
 
   const pump = () => {
     scheduled = false;
-    while (active < spec.concurrency && queue.length > 0) {
+    while (active < spec.concurrency && queue.length > 0 && !stopping) {
       const batch = queue.splice(0, spec.batch_max);
       active++;
       void run(batch).finally(() => {
@@ -151,6 +152,7 @@ export async function consume(
       try {
         consumer ??= await bus.js.consumers.get(spec.stream, spec.durable);
         pull = await consumer.fetch({ max_messages: queueMax - queue.length, expires: PULL_EXPIRES_MS });
+        if (stopping) pull.stop();
         for await (const message of pull) {
           inFlight.add(message);
           queue.push(message);
@@ -172,6 +174,14 @@ export async function consume(
     }
   };
 
+  /** Not begun: goes back at once, for another replica. */
+  const giveBack = () => {
+    for (const message of queue.splice(0)) {
+      inFlight.delete(message);
+      message.nak();
+    }
+  };
+
   const heartbeat = setInterval(() => {
     for (const message of inFlight) message.working();
   }, CONSUMER_DEFAULTS.ack_wait_ms / 3);
@@ -186,14 +196,13 @@ export async function consume(
     },
     async [Symbol.asyncDispose]() {
       stopping = true;
+      // Ending a pull drops what the server has sent and we have not read, which then waits for its ack wait: read on
+      // until the server has answered a ping.
+      if (bus.connected) await Promise.race([bus.nc.flush().catch(() => {}), wait(STOP_FLUSH_MS)]);
       pull?.stop();
-      // Not begun: give it back at once, for another replica.
-      for (const message of queue.splice(0)) {
-        inFlight.delete(message);
-        message.nak();
-      }
       wake();
       await reading;
+      giveBack();
       while (active > 0) await new Promise<void>((resolve) => (wake = resolve));
       clearInterval(heartbeat);
     },

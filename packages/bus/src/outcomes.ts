@@ -26,7 +26,7 @@ import {
 import { DeliverPolicy, type Msg, type MsgHdrs, type OrderedConsumerOptions } from "nats";
 import type { Bus } from "./bus.ts";
 import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
-import type { Outgoing } from "./publish.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { readLast } from "./read.ts";
 import type { Verdict } from "./verdict.ts";
 import { wait } from "./wait.ts";

@@ -1,24 +1,8 @@
 import { randomInt } from "node:crypto";
-import type { Envelope } from "@millrace/contracts";
 import type { Logger } from "@millrace/kit";
 import { type JetStreamClient, type NatsConnection, NatsError } from "nats";
-import { messageHeaders } from "./commit.ts";
+import { messageHeaders, type Outgoing, type Stored } from "./outgoing.ts";
 import { wait } from "./wait.ts";
-
-/** A message to store at most once: it is refused while any message exists whose subject matches `exclusive`. */
-export type Outgoing = {
-  subject: string;
-  /** Filter of the compare-and-set; every writer for one thing must use the same string. */
-  exclusive: string;
-  envelope: Envelope;
-  body: Uint8Array;
-  /** Length of the JSON part when binary tensors follow it. */
-  headerLength?: number;
-  /** Further headers. */
-  headers?: Readonly<Record<string, string>>;
-};
-
-export type Stored = { stored: true; stream: string; sequence: number } | { stored: false };
 
 /** JetStream error codes that decide. https://github.com/nats-io/nats-server/blob/main/server/errors.json */
 const WRONG_LAST_SEQUENCE = 10071; // a message exists: someone wrote before us

@@ -31,7 +31,7 @@ import {
 } from "@millrace/contracts";
 import type { Bus } from "./bus.ts";
 import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
-import type { Outgoing } from "./publish.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { readLast } from "./read.ts";
 import { done, retry, type Verdict } from "./verdict.ts";
 

@@ -1,6 +1,6 @@
 import { type Problem, RETRIES } from "@millrace/contracts";
 import { describe, expect, it } from "vitest";
-import type { Outgoing } from "./publish.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { settlement } from "./settlement.ts";
 import { done, reject, retry } from "./verdict.ts";
 

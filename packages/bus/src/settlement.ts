@@ -1,5 +1,5 @@
 import { type Problem, problem, retryDelay } from "@millrace/contracts";
-import type { Outgoing } from "./publish.ts";
+import type { Outgoing } from "./outgoing.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** What happens to a delivery: messages stored first, then an ack, or a nak with a delay. */

@@ -1,6 +1,6 @@
 import type { ErrorCode, Problem, RetryKind } from "@millrace/contracts";
 import { problem } from "@millrace/contracts";
-import type { Outgoing } from "./publish.ts";
+import type { Outgoing } from "./outgoing.ts";
 
 /**
  * What a handler decides about a delivery. Handlers never ack: {@link settlement} turns the verdict into what happens

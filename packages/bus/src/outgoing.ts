@@ -1,0 +1,28 @@
+import { type Envelope, HEADER_LENGTH, toHeaders } from "@millrace/contracts";
+import { headers, type MsgHdrs } from "nats";
+
+/** A message to store at most once: it is refused while any message exists whose subject matches `exclusive`. */
+export type Outgoing = {
+  subject: string;
+  /** Filter of the compare-and-set; every writer for one thing must use the same string. */
+  exclusive: string;
+  envelope: Envelope;
+  body: Uint8Array;
+  /** Length of the JSON part when binary tensors follow it. */
+  headerLength?: number;
+  /** Further headers. */
+  headers?: Readonly<Record<string, string>>;
+};
+
+export type Stored = { stored: true; stream: string; sequence: number } | { stored: false };
+
+/** Envelope, further headers, and the compare-and-set: "no message matches `exclusive`". */
+export function messageHeaders(message: Outgoing): MsgHdrs {
+  const all = headers();
+  for (const [name, value] of Object.entries(toHeaders(message.envelope))) all.set(name, value);
+  for (const [name, value] of Object.entries(message.headers ?? {})) all.set(name, value);
+  if (message.headerLength !== undefined) all.set(HEADER_LENGTH, String(message.headerLength));
+  all.set("Nats-Expected-Last-Subject-Sequence", "0");
+  all.set("Nats-Expected-Last-Subject-Sequence-Subject", message.exclusive);
+  return all;
+}
