@@ -151,8 +151,8 @@ export async function consume(
     while (!stopping) {
       try {
         consumer ??= await bus.js.consumers.get(spec.stream, spec.durable);
+        if (stopping) break;
         pull = await consumer.fetch({ max_messages: queueMax - queue.length, expires: PULL_EXPIRES_MS });
-        if (stopping) pull.stop();
         for await (const message of pull) {
           inFlight.add(message);
           queue.push(message);
