@@ -24,14 +24,14 @@ function randomRequest(random: () => number): { request: DecodedRequest; signatu
     signature.push({ name: `t${index}`, datatype, shape: [-1, ...inner] });
     const shape = [rows, ...inner];
     const data = new ARRAY_OF[datatype](elementCount(shape));
-    for (let i = 0; i < data.length; i++) data[i] = valueOf(datatype, random);
+    for (let i = 0; i < data.length; i++) data[i] = someValue(datatype, random);
     return { name: `t${index}`, datatype, shape, data };
   });
   const clientId = random() < 0.5 ? {} : { clientId: `c${int(100)}` };
   return { request: { inputs, binaryOutput: random() < 0.5, ...clientId }, signature };
 }
 
-function valueOf(datatype: Datatype, random: () => number): number {
+function someValue(datatype: Datatype, random: () => number): number {
   const ends = {
     BOOL: [0, 1],
     UINT8: [0, 255],

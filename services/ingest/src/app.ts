@@ -1,6 +1,7 @@
 import { LIMITS, OPERATIONS, type Operation, type OperationId } from "@millrace/contracts";
 import { type Health, healthRoutes, type Logger, type Registry } from "@millrace/kit";
 import Fastify, { type FastifyInstance } from "fastify";
+import { meterStreams, meterWaits } from "./adapters/metered.ts";
 import type { Ledger, Models, OutcomeWaits, Streams, Tokens } from "./domain/ports.ts";
 import { observe } from "./handlers/access-log.ts";
 import { onAuditEntries, onAuditHead } from "./handlers/audit.ts";
@@ -106,7 +107,12 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
-  const handlers = handlersOf({ ...deps, listeners: countListeners(deps.metrics) });
+  const handlers = handlersOf({
+    ...deps,
+    streams: meterStreams(deps.streams, deps.metrics),
+    waits: meterWaits(deps.waits, deps.metrics),
+    listeners: countListeners(deps.metrics),
+  });
   const { submitBulk, ...whole } = handlers;
   for (const [id, handler] of Object.entries(whole)) register(app, id as OperationId, handler, tokens);
   void app.register(async (scope) => {

@@ -1,4 +1,4 @@
-import { createRequire } from "node:module";
+import schema from "@asyncapi/specs/schemas/3.0.0.json" with { type: "json" };
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv } from "ajv";
 import formats from "ajv-formats";
@@ -63,7 +63,6 @@ describe("the OpenAPI document", () => {
 
 describe("the AsyncAPI document", () => {
   it("is one, by AsyncAPI's own schema", () => {
-    const schema = createRequire(import.meta.url)("@asyncapi/specs/schemas/3.0.0.json") as object;
     // The schema carries JSON Schema's own meta-schema inside, so Ajv must not bring another.
     const ajv = new Ajv({ strict: false, allErrors: true, meta: false, validateSchema: false });
     formats.default(ajv);

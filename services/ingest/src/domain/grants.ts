@@ -1,4 +1,4 @@
-import { isToken, type Problem, problem, type Result, type TokenEntry, type Verb } from "@millrace/contracts";
+import { type Problem, problem, type Result, type TokenEntry, type Verb } from "@millrace/contracts";
 
 /** Who asks: the entry of the token that came with the request. */
 export type Caller = Pick<TokenEntry, "principal" | "grants">;
@@ -35,7 +35,3 @@ export function bearerToken(header: string | undefined): string | undefined {
   const match = header === undefined ? null : /^Bearer +([A-Za-z0-9._~+/=-]{1,4096})$/i.exec(header);
   return match?.[1];
 }
-
-/** The names in a path that cannot stand in a subject. */
-export const badTokens = (params: Readonly<Record<string, string>>, names: readonly string[]): string[] =>
-  names.filter((name) => !isToken(params[name]));

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { openapiDocument } from "@millrace/contracts";
 import type { Handler } from "./call.ts";
 
@@ -21,12 +20,12 @@ const POLICY =
 let page: string | undefined;
 
 function renderPage(): string {
-  const { resolve } = createRequire(import.meta.url);
-  const asset = (name: string) => readFileSync(resolve(`swagger-ui-dist/${name}`), "utf8");
+  const style = readFileSync(new URL(import.meta.resolve("swagger-ui-dist/swagger-ui.css")), "utf8");
+  const bundle = readFileSync(new URL(import.meta.resolve("swagger-ui-dist/swagger-ui-bundle.js")), "utf8");
   return [
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Millrace HTTP API</title>',
-    `<style>${asset("swagger-ui.css")}</style></head><body><div id="api"></div>`,
-    `<script>${inline(asset("swagger-ui-bundle.js"))}</script>`,
+    `<style>${style}</style></head><body><div id="api"></div>`,
+    `<script>${inline(bundle)}</script>`,
     `<script>SwaggerUIBundle({ dom_id: "#api", deepLinking: true, spec: ${inline(JSON.stringify(openapiDocument()))} })</script>`,
     "</body></html>",
   ].join("\n");
