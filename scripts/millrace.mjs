@@ -55,6 +55,11 @@ function runOnPinnedNode([file, ...rest]) {
   const child = spawn(file, rest, { cwd: root, env, stdio: "inherit" });
   const forward = (signal) => child.kill(signal);
   for (const signal of FORWARDED) process.on(signal, forward);
+  // The root scripts start us with `exec`, or the shell between npm and us would keep npm's signals to itself.
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.env.npm_lifecycle_event !== undefined && process.ppid !== parent) forward("SIGTERM"); // npm was killed
+  }, 1_000);
   return new Promise((resolve) => {
     child.once("error", (error) => {
       console.error(`${file} could not be started: ${error.message}`);
@@ -62,6 +67,7 @@ function runOnPinnedNode([file, ...rest]) {
     });
     child.once("exit", (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
   }).finally(() => {
+    clearInterval(watch);
     for (const signal of FORWARDED) process.off(signal, forward);
   });
 }

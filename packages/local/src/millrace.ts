@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { type TokensFile, USERS, VERBS } from "@millrace/contracts";
 import { repositoryRoot } from "./binaries.ts";
@@ -15,7 +15,14 @@ import { type Reaper, startReaper } from "./processes/reaper.ts";
 import { type Run, removeRunFile, writeRunFile } from "./run-file.ts";
 import { readSecrets } from "./secrets.ts";
 import { launchServiceBus, SUBSCRIPTIONS, serviceBusPlace, TOPIC } from "./service-bus.ts";
-import { baseEnvironment, isBuilt, launchService, natsSettings, SERVICE_NAMES, type Surroundings } from "./services.ts";
+import {
+  baseEnvironment,
+  launchService,
+  natsSettings,
+  SERVICE_NAMES,
+  type ServiceName,
+  type Surroundings,
+} from "./services.ts";
 
 /** Whose demonstration data it is: one tenant with one project. */
 export const TENANT = "demo";
@@ -77,9 +84,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     connectionString: serviceBus.connectionString,
     env: options.env ?? {},
   };
-  await provision(parts, nats);
-  options.signal?.throwIfAborted();
-  await startServices(parts, stack, around);
+  await provisionAndStart(parts, stack, around);
 
   const run = (): Run => ({
     http: `http://127.0.0.1:${httpPort}`,
@@ -147,7 +152,26 @@ async function startBrokers(parts: Parts, stack: AsyncDisposableStack) {
   return { nats: (nats as PromiseFulfilledResult<NatsServer>).value, serviceBus: place };
 }
 
-/** Makes the streams and buckets; services start on a broker that has them. */
+/**
+ * Services start on a broker that has the streams and buckets. A data directory that was provisioned by the same code
+ * has them already: there the job runs beside the services, which saves a second.
+ */
+async function provisionAndStart(parts: Parts, stack: AsyncDisposableStack, around: Surroundings): Promise<void> {
+  const stamp = parts.dataDir.file("provisioned");
+  const code = ["packages/contracts/src/streams.ts", "packages/bus/src/provision.ts"];
+  const digest = digestOfFiles(code.map((file) => path.join(repositoryRoot, file)));
+  if (readIfThere(stamp) === digest) {
+    const results = await Promise.allSettled([startServices(parts, stack, around), provision(parts, around.nats)]);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+    return;
+  }
+  await provision(parts, around.nats);
+  writeAtomically(stamp, digest);
+  parts.options.signal?.throwIfAborted();
+  await startServices(parts, stack, around);
+}
+
+/** Makes the streams and buckets, and writes down what the broker guarantees. */
 async function provision({ options, dataDir, reaper }: Parts, nats: NatsServer): Promise<void> {
   await runJob({
     name: "provision",
@@ -166,13 +190,16 @@ async function provision({ options, dataDir, reaper }: Parts, nats: NatsServer):
   });
 }
 
+/** The slowest first: models take longest to be ready, and two cores have to do for all. */
+const START_ORDER = ["inference", "ingest", "bridge", "notifier", "audit"] as const satisfies readonly ServiceName[];
+
 /** All at once: they wait for each other only through messages. Stopped in reverse order of flow, ingest last to go up. */
 async function startServices(parts: Parts, stack: AsyncDisposableStack, around: Surroundings): Promise<void> {
-  const services: ManagedProcess[] = [];
-  for (const name of [...SERVICE_NAMES].reverse().filter(isBuilt)) {
-    services.push(stack.use(await managed(parts, name, () => launchService(name, around))));
+  const services = new Map<ServiceName, ManagedProcess>();
+  for (const name of [...SERVICE_NAMES].reverse()) {
+    services.set(name, stack.use(await managed(parts, name, () => launchService(name, around))));
   }
-  const results = await Promise.allSettled(services.map((service) => service.start(parts.options.signal)));
+  const results = await Promise.allSettled(START_ORDER.map((name) => services.get(name)!.start(parts.options.signal)));
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
@@ -206,6 +233,14 @@ async function logFile(dataDir: DataDir, name: string): Promise<string> {
   await rotate(file);
   return file;
 }
+
+function digestOfFiles(files: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(readFileSync(file));
+  return hash.digest("hex");
+}
+
+const readIfThere = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : undefined);
 
 function writeConfig(dataDir: DataDir, name: string, value: unknown): string {
   const file = dataDir.file("config", name);

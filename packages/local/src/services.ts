@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import path from "node:path";
 import { SERVICE_NAMES, type ServiceName } from "@millrace/contracts";
 import { repositoryRoot } from "./binaries.ts";
@@ -24,9 +23,6 @@ export type Surroundings = {
 export { SERVICE_NAMES, type ServiceName };
 
 const entryPoint = (name: string) => path.join(repositoryRoot, "services", name, "src/main.ts");
-
-/** Whether a service has been built: a clone at an early commit runs those it has. */
-export const isBuilt = (name: ServiceName): boolean => existsSync(entryPoint(name));
 
 /** How a service is started: its settings, and a health port that is free at that moment. */
 export async function launchService(name: ServiceName, around: Surroundings): Promise<Launch> {
