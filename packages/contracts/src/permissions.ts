@@ -76,6 +76,7 @@ export const USERS = {
       ...read(REQUESTS_TENSOR.name),
       ...read(REQUESTS_CHAT.name),
       ...read(OUTCOMES.name),
+      ...api(`STREAM.INFO.${EVENTS.name}`), // whether there is room
       // Ordered ephemeral consumers for SSE with resume.
       ...api(`CONSUMER.CREATE.${OUTCOMES.name}.>`, `CONSUMER.INFO.${OUTCOMES.name}.*`),
       ...api(`CONSUMER.MSG.NEXT.${OUTCOMES.name}.*`, `CONSUMER.DELETE.${OUTCOMES.name}.*`),

@@ -104,6 +104,8 @@ describe("event streams", () => {
       const { consumer_count } = (await ingest.operator.jsm.streams.info("OUTCOMES")).state;
       return consumer_count <= before ? true : undefined;
     });
+    const text = await (await ingest.call("/metrics")).text();
+    expect(text).toMatch(/millrace_http_requests_total\{[^}]*operation="outcomeEvents"[^}]*\} [1-9]/);
   });
 
   it("refuse a position that is not one", async () => {

@@ -1,6 +1,7 @@
 import { answer } from "@millrace/bus";
 import {
   AUDIT_QUERY_SUBJECT,
+  eventSubject,
   type InferResponse,
   type ModelMetadata,
   type ProblemDocument,
@@ -164,6 +165,23 @@ describe("a broker that goes away", () => {
       return response.status === 202 ? true : undefined;
     });
   }, 60_000);
+});
+
+describe("streams without room", () => {
+  it.each(["REQUESTS_TENSOR", "OUTCOMES", "EVENTS"])("refuse new requests while %s is 80 %% full", async (stream) => {
+    const { jsm } = ingest.operator;
+    const { config } = await jsm.streams.info(stream);
+    const filling = { tenant: "acme", project: "full", kind: "test", detail: ["x"] };
+    if (stream === "EVENTS") await ingest.operator.js.publish(eventSubject(filling), Buffer.alloc(1_000));
+    const { state } = await jsm.streams.info(stream);
+    await jsm.streams.update(stream, { ...config, max_bytes: Math.ceil(state.bytes / 0.9) });
+    const full = await eventually("no room", () => ingest.streams.room());
+    expect(full).toMatchObject({ code: "storage-full", detail: expect.stringContaining(stream) });
+    const response = await infer({ inputs: [input] });
+    expect([response.status, await json(response)]).toMatchObject([503, { code: "storage-full" }]);
+    await jsm.streams.update(stream, config);
+    await eventually("room again", () => (ingest.streams.room() ? undefined : true));
+  });
 });
 
 describe("the ledger", () => {

@@ -8,7 +8,7 @@ import {
   StorageFullError,
   UnconfirmedError,
 } from "@millrace/bus";
-import { OUTCOMES, type Problem, REQUESTS_TENSOR } from "@millrace/contracts";
+import { EVENTS, OUTCOMES, type Problem, REQUESTS_TENSOR } from "@millrace/contracts";
 import type { Streams } from "../domain/ports.ts";
 
 /** Share of a stream's bound at which new work is refused, so that outcomes always have room. */
@@ -17,7 +17,7 @@ const ROOM_LOOK_MS = 1_000;
 /** A restart of the broker is waited out; after this many looks without it, new requests are refused at once. */
 const OUTAGE_LOOKS = 3;
 const OUTAGE: Problem = { code: "unavailable", detail: "the broker cannot be reached; nothing was stored" };
-const WATCHED = [REQUESTS_TENSOR.name, OUTCOMES.name];
+const WATCHED = [REQUESTS_TENSOR.name, OUTCOMES.name, EVENTS.name];
 
 /** The request and outcome streams of a broker. */
 export async function openStreams(bus: Bus): Promise<Streams & Disposable> {

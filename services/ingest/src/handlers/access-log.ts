@@ -8,7 +8,7 @@ const QUIET = new Set(["health", "ready", "metrics", "serverLive", "serverReady"
 export function observe(app: FastifyInstance, log: Logger, metrics: Registry): void {
   const requests = new Counter({
     name: "millrace_http_requests_total",
-    help: "HTTP calls by operation and status",
+    help: "HTTP calls by operation and status; `none` when the client went before the answer",
     labelNames: ["operation", "status"],
     registers: [metrics],
   });
@@ -19,25 +19,31 @@ export function observe(app: FastifyInstance, log: Logger, metrics: Registry): v
     buckets: SECONDS_BUCKETS,
     registers: [metrics],
   });
-  app.addHook("onResponse", (request, reply, done) => {
-    const { call } = request;
-    const operation = call?.operation ?? "none";
-    const status = reply.raw.statusCode;
-    requests.inc({ operation, status });
-    if (!operation.endsWith("Events")) durations.observe({ operation }, reply.elapsedTime / 1_000);
-    if (!QUIET.has(operation) && log.isLevelEnabled("info"))
+  app.addHook("onRequest", (request, reply, done) => {
+    const started = performance.now();
+    // Fastify's `onResponse` is not called when the client goes first; every event stream would be missed.
+    reply.raw.once("close", () => {
+      const { call } = request;
+      const operation = call?.operation ?? "none";
+      const status = reply.raw.headersSent ? reply.raw.statusCode : "none";
+      const duration_ms = performance.now() - started;
+      requests.inc({ operation, status });
+      if (!operation.endsWith("Events")) durations.observe({ operation }, duration_ms / 1_000);
+      if (QUIET.has(operation) || !log.isLevelEnabled("info")) return;
       log.info(
         {
           operation,
           method: request.method,
           path: request.url.split("?", 1)[0],
           status,
-          duration_ms: Math.round(reply.elapsedTime * 100) / 100,
+          duration_ms: Math.round(duration_ms * 100) / 100,
+          ...(reply.raw.writableFinished ? {} : { client_gone: true }),
           ...(call?.id === undefined ? {} : { id: call.id }),
           ...(call === undefined ? {} : { principal: call.caller.principal, trace_id: traceId(call.traceparent) }),
         },
         "http",
       );
+    });
     done();
   });
 }

@@ -73,7 +73,7 @@ export const onInfer =
 
     const location = stateUrl(submitted);
     if (!outcome) {
-      const detail = `no outcome of request ${submitted.id} came within ${wait_s} s`;
+      const detail = `request ${submitted.id} has no outcome yet; this call waits up to ${wait_s} s`;
       return refuse(request, reply, { code: "wait-timeout", detail }, { location });
     }
     if (outcome.record.state === "dead") return refuse(request, reply, reasonOf(outcome.record), { location });
