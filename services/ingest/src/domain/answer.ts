@@ -1,4 +1,3 @@
-import type { StoredOutcome } from "@millrace/bus";
 import {
   canonicalBytes,
   type DecodedRequest,
@@ -12,6 +11,7 @@ import {
   toWire,
   type WireTensor,
 } from "@millrace/contracts";
+import type { StoredOutcome } from "./ports.ts";
 
 /** How stored outcomes are shown to a client. */
 
