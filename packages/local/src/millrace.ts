@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { type TokensFile, USERS, VERBS } from "@millrace/contracts";
+import type { TokensFile, Verb } from "@millrace/contracts";
+import { SERVICE_NAMES, type ServiceName, USERS } from "@millrace/contracts/permissions";
 import { repositoryRoot } from "./binaries.ts";
 import { type DataDir, openDataDir, writeAtomically } from "./data-dir.ts";
 import { gatherModels } from "./models-dir.ts";
@@ -15,14 +16,7 @@ import { type Reaper, startReaper } from "./processes/reaper.ts";
 import { type Run, removeRunFile, writeRunFile } from "./run-file.ts";
 import { readSecrets } from "./secrets.ts";
 import { launchServiceBus, SUBSCRIPTIONS, serviceBusPlace, TOPIC } from "./service-bus.ts";
-import {
-  baseEnvironment,
-  launchService,
-  natsSettings,
-  SERVICE_NAMES,
-  type ServiceName,
-  type Surroundings,
-} from "./services.ts";
+import { baseEnvironment, launchService, natsSettings, type Surroundings } from "./services.ts";
 
 /** Whose demonstration data it is: one tenant with one project. */
 export const TENANT = "demo";
@@ -70,7 +64,8 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     processes: new Map(),
     publish: () => {},
   };
-  const { nats, serviceBus } = await startBrokers(parts, stack);
+  const serviceBus = await serviceBusPlace(dataDir, { port: options.ports.amqp, demo: options.demo });
+  const nats = await startNats(parts, stack);
   options.signal?.throwIfAborted();
   const httpPort = await freePortFrom(options.ports.http);
   const around: Surroundings = {
@@ -81,7 +76,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     tokensFile: writeTokens(dataDir, token),
     rulesFile: writeConfig(dataDir, "rules.json", { rules: options.rules }),
     routesFile: writeConfig(dataDir, "routes.json", ROUTES),
-    connectionString: serviceBus.connectionString,
+    serviceBus,
     env: options.env ?? {},
   };
   await provisionAndStart(parts, stack, around);
@@ -127,29 +122,20 @@ type Parts = {
 /** Every outcome of every model goes to one topic. */
 const ROUTES = { routes: [{ name: "predictions", topic: TOPIC }] };
 
-async function startBrokers(parts: Parts, stack: AsyncDisposableStack) {
-  const { options, dataDir, reaper } = parts;
-  const natsLog = await logFile(dataDir, "nats-server");
-  const starting = startNatsServer({
-    dataDir: dataDir.path,
-    port: options.ports.nats,
-    users: USERS,
-    supervise: true,
-    reaper,
-    logFile: natsLog,
-    onChange: changes(parts, "nats-server"),
-  });
-  const place = await serviceBusPlace(dataDir, { port: options.ports.amqp, demo: options.demo });
-  const bus = await managed(parts, "servicebus", async () => launchServiceBus(place, options.env ?? {}));
-  stack.use(bus);
-  // Both at once; a failure of one must not leave the other behind.
-  const [nats, started] = await Promise.allSettled([starting, bus.start(options.signal)]);
-  if (nats.status === "fulfilled") {
-    stack.use(nats.value);
-    parts.processes.set("nats-server", nats.value.process);
-  }
-  for (const result of [nats, started]) if (result.status === "rejected") throw result.reason;
-  return { nats: (nats as PromiseFulfilledResult<NatsServer>).value, serviceBus: place };
+async function startNats(parts: Parts, stack: AsyncDisposableStack): Promise<NatsServer> {
+  const nats = stack.use(
+    await startNatsServer({
+      dataDir: parts.dataDir.path,
+      port: parts.options.ports.nats,
+      users: USERS,
+      supervise: true,
+      reaper: parts.reaper,
+      logFile: await logFile(parts.dataDir, "nats-server"),
+      onChange: changes(parts, "nats-server"),
+    }),
+  );
+  parts.processes.set("nats-server", nats.process);
+  return nats;
 }
 
 /**
@@ -195,11 +181,14 @@ const START_ORDER = ["inference", "ingest", "bridge", "notifier", "audit"] as co
 
 /** All at once: they wait for each other only through messages. Stopped in reverse order of flow, ingest last to go up. */
 async function startServices(parts: Parts, stack: AsyncDisposableStack, around: Surroundings): Promise<void> {
+  const serviceBus = await managed(parts, "servicebus", async () => launchServiceBus(around.serviceBus, around.env));
+  stack.use(serviceBus);
   const services = new Map<ServiceName, ManagedProcess>();
   for (const name of [...SERVICE_NAMES].reverse()) {
     services.set(name, stack.use(await managed(parts, name, () => launchService(name, around))));
   }
-  const results = await Promise.allSettled(START_ORDER.map((name) => services.get(name)!.start(parts.options.signal)));
+  const ordered = [serviceBus, ...START_ORDER.map((name) => services.get(name)!)];
+  const results = await Promise.allSettled(ordered.map((process) => process.start(parts.options.signal)));
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
@@ -248,12 +237,15 @@ function writeConfig(dataDir: DataDir, name: string, value: unknown): string {
   return file;
 }
 
+/** Written out: the contracts' own list comes with every schema, which would cost each start a quarter of a second. */
+const ALL_VERBS: Verb[] = ["submit", "read", "audit", "operate"];
+
 /** The one local token; services know its digest only. */
 function writeTokens(dataDir: DataDir, token: string): string {
   const sha256 = createHash("sha256").update(token).digest("hex");
   writeAtomically(dataDir.file("secrets", "authorization"), `Authorization: Bearer ${token}\n`); // for curl -H @FILE
   const tokens: TokensFile = [
-    { sha256, principal: "local", grants: [{ tenant: TENANT, project: PROJECT, verbs: [...VERBS] }] },
+    { sha256, principal: "local", grants: [{ tenant: TENANT, project: PROJECT, verbs: ALL_VERBS }] },
   ];
   return writeConfig(dataDir, "tokens.json", tokens);
 }

@@ -1,10 +1,11 @@
 import path from "node:path";
-import { SERVICE_NAMES, type ServiceName } from "@millrace/contracts";
+import type { ServiceName } from "@millrace/contracts";
 import { repositoryRoot } from "./binaries.ts";
 import type { DataDir } from "./data-dir.ts";
 import type { NatsServer } from "./nats-server.ts";
 import type { Launch } from "./processes/managed-process.ts";
 import { freePort } from "./processes/ports.ts";
+import type { ServiceBusPlace } from "./service-bus.ts";
 
 /** What the services of one Millrace have in common. */
 export type Surroundings = {
@@ -15,12 +16,10 @@ export type Surroundings = {
   tokensFile: string;
   rulesFile: string;
   routesFile: string;
-  connectionString: string;
+  serviceBus: ServiceBusPlace;
   /** Settings of the caller that every process gets; they win over ours. */
   env: Readonly<Record<string, string>>;
 };
-
-export { SERVICE_NAMES, type ServiceName };
 
 const entryPoint = (name: string) => path.join(repositoryRoot, "services", name, "src/main.ts");
 
@@ -53,8 +52,8 @@ const settings: Record<ServiceName, (around: Surroundings) => Record<string, str
   // Webhooks of a local run go to this machine.
   notifier: ({ rulesFile }) => ({ RULES_FILE: rulesFile, ALLOW_PRIVATE_WEBHOOKS: "true" }),
   audit: ({ dataDir }) => ({ LEDGER_FILE: dataDir.file("ledger", "ledger.sqlite") }),
-  bridge: ({ connectionString, routesFile }) => ({
-    SERVICEBUS_CONNECTION_STRING: connectionString,
+  bridge: ({ serviceBus, routesFile }) => ({
+    SERVICEBUS_CONNECTION_STRING: serviceBus.connectionString,
     ROUTES_FILE: routesFile,
   }),
 };

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { type AuditPage, type Outcome, type RequestState, requestIdFor } from "@millrace/contracts";
+import type { AuditPage, Outcome, RequestState } from "@millrace/contracts";
+import { requestIdFor } from "@millrace/contracts/ids";
 import type { Run } from "../run-file.ts";
 
 const TIMEOUT_MS = 15_000;
