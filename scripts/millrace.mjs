@@ -7,6 +7,7 @@ import path from "node:path";
 import { COMMANDS } from "./commands.mjs";
 import { bin, inToolchain, root } from "./setup/paths.mjs";
 import { setUp } from "./setup/set-up.mjs";
+import { tensorflowFailure } from "./setup/tensorflow.mjs";
 
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"];
 
@@ -26,6 +27,9 @@ async function main() {
   const began = performance.now();
   try {
     const worked = await setUp({ force: name === "setup" && args.includes("--force") });
+    const why = tensorflowFailure();
+    if (!worked && why !== undefined)
+      console.error(`The WASM backend serves (${why.split("\n")[0]}; npm run setup -- --force tries again).`);
     if (name === "setup" && !worked)
       console.error(`Set-up is done already (${Math.round(performance.now() - began)} ms).`);
   } catch (error) {
