@@ -209,21 +209,35 @@ export async function consume(
   };
 }
 
-/** Creates the durable consumer, or brings an existing one to these settings. */
+/**
+ * Creates the durable consumer, or brings an existing one to these settings. Where it began stays as it was: that is
+ * past, and cannot be changed.
+ */
 async function ensureConsumer(bus: Bus, spec: ConsumerSpec): Promise<void> {
-  await bus.jsm.consumers.add(spec.stream, {
-    name: spec.durable,
-    durable_name: spec.durable,
-    ack_policy: AckPolicy.Explicit,
-    deliver_policy: spec.begin === "new" ? DeliverPolicy.New : DeliverPolicy.All,
-    replay_policy: ReplayPolicy.Instant,
+  const changeable = {
     ack_wait: nanos(CONSUMER_DEFAULTS.ack_wait_ms),
     max_deliver: -1,
     max_ack_pending: spec.ack_pending_max ?? 10_000,
     ...(spec.filter === undefined ? {} : { filter_subject: spec.filter }),
     ...(spec.headers_only ? { headers_only: true } : {}),
-  });
+  };
+  try {
+    await bus.jsm.consumers.add(spec.stream, {
+      ...changeable,
+      name: spec.durable,
+      durable_name: spec.durable,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: spec.begin === "new" ? DeliverPolicy.New : DeliverPolicy.All,
+      replay_policy: ReplayPolicy.Instant,
+    });
+  } catch (cause) {
+    // Creating again with the same settings is no error; with others, the server wants it said that this is a change.
+    if ((cause as { api_error?: { err_code?: number } }).api_error?.err_code !== CONSUMER_EXISTS) throw cause;
+    await bus.jsm.consumers.update(spec.stream, spec.durable, changeable);
+  }
 }
+
+const CONSUMER_EXISTS = 10148;
 
 function toDelivery(message: JsMsg): Delivery {
   const { streamSequence, deliveryCount, timestampNanos, stream } = message.info;
