@@ -128,7 +128,8 @@ export function rowWriter(signature: readonly TensorSignature[], packed: boolean
           data: data.subarray(0, rows * size),
         }));
         rows = 0;
-        return encodeRequest({ inputs: tensors, binaryOutput: packed }, packed ? "binary" : "json");
+        // Outputs stay JSON: who reads them, on a topic or in the ledger, did not choose the packing.
+        return encodeRequest({ inputs: tensors, binaryOutput: false }, packed ? "binary" : "json");
       },
     },
   };
