@@ -2,6 +2,7 @@ import { CONSUMER_DEFAULTS, HEADER_LENGTH, retryDelay } from "@millrace/contract
 import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
 import type { Bus } from "./bus.ts";
 import type { Consumption } from "./consume.ts";
+import { headerReader } from "./header-reader.ts";
 import type { StoredMessage } from "./read.ts";
 
 /** How far a reader has come in one stream. `created` tells a stream from one made anew under the same name. */
@@ -150,13 +151,14 @@ function ignoreAbsent(cause: unknown): boolean {
 
 function toStored(message: JsMsg): StoredMessage {
   const { streamSequence, timestampNanos } = message.info;
-  const length = message.headers?.get(HEADER_LENGTH);
+  const header = headerReader(message.headers);
+  const length = header(HEADER_LENGTH);
   return {
     subject: message.subject,
     sequence: streamSequence,
     body: message.data,
     ...(length ? { headerLength: Number(length) } : {}),
     stored_at: new Date(timestampNanos / 1e6),
-    header: (name) => message.headers?.get(name) || undefined,
+    header,
   };
 }

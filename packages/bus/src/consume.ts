@@ -1,6 +1,7 @@
 import { CONSUMER_DEFAULTS, HEADER_LENGTH, type Problem, problem, retryDelay } from "@millrace/contracts";
 import { AckPolicy, type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
 import type { Bus } from "./bus.ts";
+import { headerReader } from "./header-reader.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { settlement } from "./settlement.ts";
 import type { Verdict } from "./verdict.ts";
@@ -241,12 +242,13 @@ const CONSUMER_EXISTS = 10148;
 
 function toDelivery(message: JsMsg): Delivery {
   const { streamSequence, deliveryCount, timestampNanos, stream } = message.info;
-  const length = message.headers?.get(HEADER_LENGTH);
+  const header = headerReader(message.headers);
+  const length = header(HEADER_LENGTH);
   return {
     subject: message.subject,
     body: message.data,
     ...(length ? { headerLength: Number(length) } : {}),
-    header: (name) => message.headers?.get(name) || undefined,
+    header,
     stream,
     sequence: streamSequence,
     attempt: deliveryCount,

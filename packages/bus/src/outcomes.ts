@@ -23,9 +23,10 @@ import {
   type RequestAddress,
   type Result,
 } from "@millrace/contracts";
-import { DeliverPolicy, type Msg, type MsgHdrs, type OrderedConsumerOptions } from "nats";
+import { DeliverPolicy, type Msg, type OrderedConsumerOptions } from "nats";
 import type { Bus } from "./bus.ts";
 import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
+import { headerReader } from "./header-reader.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { readLast } from "./read.ts";
 import type { Verdict } from "./verdict.ts";
@@ -67,7 +68,7 @@ export function listenOutcomes(
         message.subject,
         Number(message.headers?.get("Nats-Sequence")),
         message.data,
-        headerOf(message.headers),
+        headerReader(message.headers),
       );
       if (outcome.ok) onOutcome(outcome.value);
       else bus.log.error({ subject: message.subject, problem: outcome.problem }, "not an outcome");
@@ -108,7 +109,7 @@ export async function* followOutcomes(
       try {
         for await (const message of messages) {
           next = message.seq + 1;
-          const outcome = toOutcome(message.subject, message.seq, message.data, headerOf(message.headers));
+          const outcome = toOutcome(message.subject, message.seq, message.data, headerReader(message.headers));
           if (outcome.ok) yield outcome.value;
           else bus.log.error({ subject: message.subject, problem: outcome.problem }, "not an outcome");
         }
@@ -267,5 +268,3 @@ function orThrow<T>(result: Result<T>): T {
   if (result.ok) return result.value;
   throw new Error(`${result.problem.code}: ${result.problem.detail}`);
 }
-
-const headerOf = (headers: MsgHdrs | undefined) => (name: string) => headers?.get(name) || undefined;

@@ -19,10 +19,11 @@ export type Stored = { stored: true; stream: string; sequence: number } | { stor
 /** Envelope, further headers, and the compare-and-set: "no message matches `exclusive`". */
 export function messageHeaders(message: Outgoing): MsgHdrs {
   const all = headers();
-  for (const [name, value] of Object.entries(toHeaders(message.envelope))) all.set(name, value);
-  for (const [name, value] of Object.entries(message.headers ?? {})) all.set(name, value);
-  if (message.headerLength !== undefined) all.set(HEADER_LENGTH, String(message.headerLength));
-  all.set("Nats-Expected-Last-Subject-Sequence", "0");
-  all.set("Nats-Expected-Last-Subject-Sequence-Subject", message.exclusive);
+  // Each name comes once; `set` would look for it among the others twice as often.
+  for (const [name, value] of Object.entries(toHeaders(message.envelope))) all.append(name, value);
+  for (const [name, value] of Object.entries(message.headers ?? {})) all.append(name, value);
+  if (message.headerLength !== undefined) all.append(HEADER_LENGTH, String(message.headerLength));
+  all.append("Nats-Expected-Last-Subject-Sequence", "0");
+  all.append("Nats-Expected-Last-Subject-Sequence-Subject", message.exclusive);
   return all;
 }

@@ -205,7 +205,7 @@ function parseRequest(delivery: Delivery): Result<RequestDelivery> {
     return problem("malformed-message", `the CloudEvents headers ${envelope.missing.join(", ")} are missing`);
   if (envelope.type !== InferenceRequested.type)
     return problem("malformed-message", `its ce-type is "${envelope.type}", not "${InferenceRequested.type}"`);
-  const asked = askedOf(delivery, of.id);
+  const asked = askedOf(delivery, of.id, envelope);
   const stated = delivery.header(REQUEST_HEADERS.digest);
   if (stated !== asked.digest)
     return problem(
@@ -303,8 +303,7 @@ function salvage(delivery: Delivery): RequestAddress {
   return { tenant: token(tenant), project: token(project), model: token(model), id };
 }
 
-function askedOf(delivery: Delivery, id: string): DeadOutcome["request"] {
-  const envelope = fromHeaders(delivery.header);
+function askedOf(delivery: Delivery, id: string, envelope = fromHeaders(delivery.header)): DeadOutcome["request"] {
   const known = "missing" in envelope ? undefined : envelope;
   const rows = Number(delivery.header(REQUEST_HEADERS.rows));
   return {

@@ -28,22 +28,30 @@ export const CLOUDEVENTS_VERSION = "1.0";
 /** Header names that do not carry the `ce-` prefix. */
 const PLAIN = { datacontenttype: "content-type", traceparent: "traceparent" } as const;
 
-/** Context attributes by NATS header name. */
-export function toHeaders(envelope: Envelope): Record<string, string> {
-  const headers: Record<string, string> = { "ce-specversion": CLOUDEVENTS_VERSION };
-  for (const [name, value] of Object.entries(envelope)) if (value !== undefined) headers[headerName(name)] = value;
-  return headers;
-}
+const headerName = (attribute: string): string =>
+  attribute in PLAIN ? PLAIN[attribute as keyof typeof PLAIN] : `ce-${attribute}`;
 
 const REQUIRED = ["id", "type", "source", "subject", "time", "datacontenttype", "correlationid"] as const;
 const OPTIONAL = ["principal", "traceparent"] as const;
+/** Every message passes here several times: names are put together once. */
+const HEADERS = [...REQUIRED, ...OPTIONAL].map((attribute) => ({ attribute, header: headerName(attribute) }));
+
+/** Context attributes by NATS header name. */
+export function toHeaders(envelope: Envelope): Record<string, string> {
+  const headers: Record<string, string> = { "ce-specversion": CLOUDEVENTS_VERSION };
+  for (const { attribute, header } of HEADERS) {
+    const value = envelope[attribute];
+    if (value !== undefined) headers[header] = value;
+  }
+  return headers;
+}
 
 /** The envelope of a message, or the names of the headers it lacks. `get` answers undefined or "" for an absent one. */
 export function fromHeaders(get: (name: string) => string | undefined): Envelope | { missing: string[] } {
   const found: Partial<Record<string, string>> = {};
-  for (const name of [...REQUIRED, ...OPTIONAL]) {
-    const value = get(headerName(name));
-    if (value) found[name] = value;
+  for (const { attribute, header } of HEADERS) {
+    const value = get(header);
+    if (value) found[attribute] = value;
   }
   const missing = REQUIRED.filter((name) => !found[name]).map(headerName);
   return missing.length > 0 ? { missing } : (found as Envelope);
@@ -74,9 +82,6 @@ export function toEventJson(envelope: Envelope, body: Uint8Array): Record<string
     }
   return { ...event, data_base64: bytes.toString("base64") };
 }
-
-const headerName = (attribute: string): string =>
-  attribute in PLAIN ? PLAIN[attribute as keyof typeof PLAIN] : `ce-${attribute}`;
 
 /**
  * Headers of a request beside the envelope. The model version and digest are stamped at acceptance, so that a
