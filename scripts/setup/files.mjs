@@ -51,7 +51,7 @@ export function placeFile(source, target) {
 
 /**
  * Fills a directory beside `target` and renames it into place once `fill` has succeeded.
- * An interrupted run leaves only a draft, which the next one of the same pid or `sweepDrafts` removes.
+ * An interrupted run leaves only a draft, which `sweepDrafts` removes.
  */
 export async function buildDirectory(target, fill) {
   const draft = `${target}.draft-${process.pid}`;
@@ -66,13 +66,12 @@ export async function buildDirectory(target, fill) {
   }
 }
 
-/** Removes drafts that an interrupted run left in `directory` more than an hour ago. */
-export function sweepDrafts(directory) {
+/** Removes drafts that interrupted runs left in `directory`, from `older_than_ms` ago on: younger ones may be at work. */
+export function sweepDrafts(directory, older_than_ms) {
   if (!fs.existsSync(directory)) return;
   for (const name of fs.readdirSync(directory)) {
     const file = path.join(directory, name);
-    if (name.includes(".draft-") && Date.now() - fs.statSync(file).mtimeMs > 3_600_000) {
-      fs.rmSync(file, { recursive: true, force: true });
-    }
+    if (!name.includes(".draft-") || Date.now() - fs.statSync(file).mtimeMs < older_than_ms) continue;
+    fs.rmSync(file, { recursive: true, force: true });
   }
 }

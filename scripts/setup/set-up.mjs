@@ -1,13 +1,16 @@
 // Brings a clone to the point where everything runs, and costs next to nothing when it is there already.
 // Each step can be repeated, and killed at any time: it builds beside its target and renames.
 import fs from "node:fs";
+import { sweepDrafts } from "./files.mjs";
 import { withLock } from "./lock.mjs";
 import { natsServerStep } from "./nats-server.mjs";
-import { inToolchain } from "./paths.mjs";
+import { cache, inToolchain, toolchain } from "./paths.mjs";
 import { prerequisitesStep } from "./prerequisites.mjs";
 import { tensorflowStep } from "./tensorflow.mjs";
 import { toolchainStep } from "./toolchain.mjs";
 import { workspaceStep } from "./workspace.mjs";
+
+const HOUR_MS = 3_600_000;
 
 const STEPS = [prerequisitesStep, toolchainStep, workspaceStep, natsServerStep, tensorflowStep];
 
@@ -27,6 +30,8 @@ async function runSteps({ force, say }) {
   if (!force && STEPS.every((step) => step.isDone())) return; // the one we waited for has done it
   say("Setting up (once per clone; downloads and builds are cached for the next)");
   fs.rmSync(inToolchain("setup.log"), { force: true });
+  sweepDrafts(toolchain, 0); // the lock says that nobody is at work here
+  sweepDrafts(cache, HOUR_MS); // other clones may be
   for (const step of STEPS) {
     const began = performance.now();
     if (!force && step !== prerequisitesStep && step.isDone()) {

@@ -9,8 +9,8 @@ import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { buildDirectory, digestOf, placeFile, readJson, sweepDrafts, writeJson } from "./files.mjs";
-import { cache, inCache, inRoot, inToolchain, platform } from "./paths.mjs";
+import { buildDirectory, digestOf, placeFile, readJson, writeJson } from "./files.mjs";
+import { inCache, inRoot, inToolchain, platform } from "./paths.mjs";
 import { downloadWheel, findPython } from "./pip.mjs";
 import { ask, run } from "./run.mjs";
 import { node, nodeHeaders, pinnedNode } from "./toolchain.mjs";
@@ -63,7 +63,6 @@ async function install() {
   const addon = path.join(packageDir, "lib/napi-v8/tfjs_binding.node");
   if (fs.existsSync(addon) && probe(packageDir)) return addon;
 
-  sweepDrafts(cache);
   if (!fs.existsSync(path.join(home, "lib"))) await extractLibraries(wheel);
   const { version } = readJson(path.join(packageDir, "package.json"));
   const built = path.join(home, `tfjs_binding-${version}-node-${pinnedNode()}.node`);
