@@ -3,19 +3,15 @@ import Type from "typebox";
 import { type PrivateReceivers, parsePrivateReceivers } from "./domain/address.ts";
 
 const Settings = Type.Object({
-  NATS_URL: Type.String({ minLength: 1, description: "nats://host:port, comma-separated for a cluster" }),
-  NATS_USER: Type.String({ default: "notifier" }),
-  NATS_PASSWORD: Type.String({ minLength: 1, description: "password of NATS_USER" }),
+  ...busSettings("notifier"),
   RULES_FILE: Type.Optional(Type.String({ description: "YAML or JSON; without the file there are no rules" })),
   ALLOW_PRIVATE_WEBHOOKS: Type.String({
     default: "",
     description: "host:port, host:port: receivers that may have a private address; or true for any",
   }),
   WEBHOOK_TIMEOUT_MS: Type.Integer({ minimum: 1, maximum: 60_000, default: 15_000, description: "one attempt" }),
-  HEALTH_HOST: Type.String({ default: "127.0.0.1" }),
-  HEALTH_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 0, description: "0 = any free port" }),
-  LOG_LEVEL: Type.Enum([...LOG_LEVELS], { default: "info" }),
-  GRACE_MS: Type.Integer({ minimum: 0, default: 20_000, description: "time that stopping may take" }),
+  ...HealthSettings,
+  ...ServiceSettings,
 });
 
 export type Config = Omit<Type.Static<typeof Settings>, "ALLOW_PRIVATE_WEBHOOKS"> & {
