@@ -46,10 +46,12 @@ async function main(args: string[]): Promise<number> {
 
 /** One after the other: two at once would measure each other. A benchmark that fails does not stop the rest. */
 async function run(names: readonly string[], { json, quick }: { json: boolean; quick: boolean }): Promise<number> {
-  const machine = describeMachine();
+  const machine = await describeMachine();
   const say = json ? console.error : console.log;
-  const { cores, cpu, node, nats_server, load_before } = machine;
-  say(`${cores} cores (${cpu}), node ${node}, nats-server ${nats_server}, load ${load_before.toFixed(2)}`);
+  const { cores, cpu, node, nats_server, tensorflow, load_before } = machine;
+  say(
+    `${cores} cores (${cpu}), node ${node}, nats-server ${nats_server}, ${tensorflow}, load ${load_before.toFixed(2)}`,
+  );
   const benchmarks: Record<string, Report | { error: string }> = {};
   let failed = 0;
   for (const name of names) {

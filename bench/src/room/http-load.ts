@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /** As many requests as a server answers, from a generator in a process of its own: wrk where it is installed, else autocannon. */
@@ -25,16 +25,19 @@ export type Generator = {
 
 const run = promisify(execFile);
 const GRACE_S = 20;
+/** Its module is its command as well. */
+const autocannon = fileURLToPath(import.meta.resolve("autocannon"));
 
-export async function openGenerator(): Promise<Generator> {
+/** wrk where it is on PATH, else autocannon; or the one that is named. */
+export async function openGenerator(name?: Generator["name"]): Promise<Generator> {
   // wrk prints its version and leaves with 1 for `-v`.
   const version = await run("wrk", ["-v"]).then(
     ({ stdout }) => stdout,
     (cause: { stdout?: string; code?: unknown }) => (cause.code === "ENOENT" ? undefined : cause.stdout),
   );
-  if (version !== undefined)
+  if (version !== undefined && name !== "autocannon")
     return { name: "wrk", version: /\d+\.\d+\.\d+/.exec(version)?.[0] ?? "unknown", load: withWrk };
-  const { version: of } = createRequire(import.meta.url)("autocannon/package.json") as { version: string };
+  const { version: of } = JSON.parse(await readFile(path.join(path.dirname(autocannon), "package.json"), "utf8"));
   return { name: "autocannon", version: of, load: withAutocannon };
 }
 
@@ -60,7 +63,6 @@ async function withWrk({ url, method, headers, body, connections, seconds }: Htt
 }
 
 async function withAutocannon({ url, method, headers, body, connections, seconds }: HttpLoad): Promise<number> {
-  const autocannon = createRequire(import.meta.url).resolve("autocannon/autocannon.js");
   const args = [
     ...["--json", "--no-progress", "--workers", "1", "-c", String(connections), "-d", String(seconds), "-m", method],
     ...Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}=${value}`]),

@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, totalmem } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import type { PredictJobs } from "../processes/predict.ts";
+import { repositoryRoot } from "./services.ts";
+import { startWorker } from "./worker.ts";
 
 /** Where figures were taken: they compare within one machine only. */
 export type Machine = {
@@ -12,18 +14,28 @@ export type Machine = {
   load_before: number;
   node: string;
   nats_server: string;
+  /** What computes, natively or as WASM, and its version. */
+  tensorflow: string;
 };
 
-export const describeMachine = (): Machine => ({
+export const describeMachine = async (): Promise<Machine> => ({
   cores: cpus().length,
   cpu: cpus()[0]?.model.trim() ?? "unknown",
   memory_gib: Math.round(totalmem() / 2 ** 30),
   load_before: loadavg()[0]!,
   node: process.version,
   nats_server: version("nats-server", ["--version"]),
+  tensorflow: await tensorflow(),
 });
 
-const toolchain = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../.toolchain/bin");
+/** Asked of a process of its own: TensorFlow's library would stay in this one. */
+async function tensorflow(): Promise<string> {
+  await using worker = await startWorker<PredictJobs>(new URL("../processes/predict.ts", import.meta.url));
+  const { name, version } = await worker.call("backend", null);
+  return `${name} ${version}`;
+}
+
+const toolchain = path.join(repositoryRoot, ".toolchain/bin");
 
 function version(command: string, args: readonly string[]): string {
   const env = { ...process.env, PATH: `${toolchain}${path.delimiter}${process.env.PATH ?? ""}` };
