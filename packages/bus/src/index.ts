@@ -27,5 +27,6 @@ export {
   type RequestVerdict,
   requestExists,
 } from "./requests.ts";
+export { busSettings, openBus } from "./settings.ts";
 export { openTable, type Table } from "./tables.ts";
 export { done, reject, retry, type Verdict } from "./verdict.ts";

@@ -11,7 +11,6 @@ export class ConfigError extends Error {
     super(`${count}:\n${mistakes.map((mistake) => `  ${mistake}`).join("\n")}`);
     this.name = "ConfigError";
     this.mistakes = mistakes;
-    this.stack = `${this.name}: ${this.message}`; // for an operator: where the code stands says nothing about the setting
   }
 }
 

@@ -3,4 +3,5 @@ export * from "./health.ts";
 export * from "./lifecycle.ts";
 export * from "./logger.ts";
 export * from "./metrics.ts";
+export * from "./settings.ts";
 export * from "./trace.ts";

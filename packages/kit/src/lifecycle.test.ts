@@ -9,15 +9,16 @@ afterEach(() => {
 });
 
 /** Runs a service whose start function is `body`, in a process of its own; its log lines, parsed. */
-function service(body: string, graceMs = 2_000) {
+function service(body: string, { graceMs = 2_000, env = {} }: { graceMs?: number; env?: Record<string, string> } = {}) {
   const program = `
-    import { createLogger, loadConfig, runService } from ${JSON.stringify(new URL("./index.ts", import.meta.url).href)};
-    const log = createLogger("svc");
-    await runService({ name: "svc", log, graceMs: ${graceMs}, health: { host: "127.0.0.1", port: 0 } }, async (scope) => { ${body} });
+    import { HealthSettings, runService, ServiceSettings } from ${JSON.stringify(new URL("./index.ts", import.meta.url).href)};
+    import Type from ${JSON.stringify(import.meta.resolve("typebox"))};
+    const Config = Type.Object({ ...ServiceSettings, ...HealthSettings, NAME: Type.String({ description: "of a thing" }) });
+    await runService("svc", Config, async (scope) => { const { log } = scope; ${body} });
   `;
   const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { PATH: process.env.PATH, LOG_LEVEL: "debug" },
+    env: { PATH: process.env.PATH, LOG_LEVEL: "debug", GRACE_MS: String(graceMs), NAME: "thing", ...env },
   });
   children.push(child);
   const lines: Record<string, unknown>[] = [];
@@ -65,7 +66,9 @@ it("exits with 1 when the start fails, having closed what was open", async () =>
 });
 
 it("exits with 1 when closing takes longer than the grace period", async () => {
-  const { child, said, exit } = service(`scope.defer(() => new Promise(() => setInterval(() => {}, 1000)));`, 200);
+  const { child, said, exit } = service(`scope.defer(() => new Promise(() => setInterval(() => {}, 1000)));`, {
+    graceMs: 200,
+  });
   await said("ready");
   child.kill("SIGTERM");
   expect(await exit).toEqual([1, null]);
@@ -78,4 +81,14 @@ it("stops when nobody reads its log any more", async () => {
   await new Promise((resolve) => setTimeout(resolve, 50));
   child.kill("SIGTERM");
   expect(await exit).toEqual([0, null]);
+});
+
+it("names every wrong setting in one line and exits with 1", async () => {
+  const { lines, exit } = service("", { env: { NAME: "", HEALTH_PORT: "eighty" } });
+  expect(await exit).toEqual([1, null]);
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatchObject({
+    level: "fatal",
+    mistakes: [expect.stringMatching(/^HEALTH_PORT/), expect.stringMatching(/^NAME: .*of a thing/)],
+  });
 });

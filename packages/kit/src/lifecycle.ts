@@ -1,11 +1,15 @@
 import type { Registry } from "prom-client";
-import { ConfigError } from "./config.ts";
+import type { Static, TObject } from "typebox";
+import { ConfigError, loadConfig } from "./config.ts";
 import { Health, serveHealth } from "./health.ts";
-import type { Logger } from "./logger.ts";
+import { createLogger, type Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
+import type { HealthSettings, ServiceSettings } from "./settings.ts";
 
 /** What a service's start function gets: where its resources are registered, and what it says of itself. */
-export type Scope = {
+export type Scope<Config = unknown> = {
+  readonly config: Config;
+  readonly log: Logger;
   /** Registers a resource; resources are closed in reverse order when the service stops. Answers the resource. */
   use<Resource extends AsyncDisposable | Disposable>(resource: Resource): Resource;
   /** Registers a plain clean-up. */
@@ -18,21 +22,24 @@ export type Scope = {
   readonly metrics: Registry;
 };
 
-export type ServiceOptions = {
-  name: string;
-  log: Logger;
-  /** Time that stopping may take in all; afterwards the process exits with code 1. */
-  graceMs: number;
-  /** Listener of `/healthz`, `/readyz`, `/metrics`; absent when the service mounts them on its own application. */
-  health?: { host: string; port: number };
-};
+/** The least that a service's settings hold. Those with {@link HealthSettings} get a listener for the health routes. */
+type BasicConfig = Static<TObject<typeof ServiceSettings>> & Partial<Static<TObject<typeof HealthSettings>>>;
 
 /**
- * Runs a service until SIGTERM or SIGINT: starts it, says when it is ready, and on the way out closes what it opened in
- * reverse order (consumption stops, in-flight work drains, the connection closes). Exits the process.
+ * Runs a service until SIGTERM or SIGINT: reads its settings, starts it, says when it is ready, and on the way out closes
+ * what it opened in reverse order (consumption stops, in-flight work drains, the connection closes). Exits the process:
+ * 0 after a stop that was asked for, else 1, with one log line that says why.
+ * @param name of the service, in its logs and metrics
+ * @param schema of its settings, with {@link ServiceSettings} among them
  */
-export async function runService(options: ServiceOptions, start: (scope: Scope) => Promise<void>): Promise<void> {
-  const { log, graceMs, name } = options;
+export async function runService<Schema extends TObject>(
+  name: string,
+  schema: Schema,
+  start: (scope: Scope<Static<Schema>>) => Promise<void>,
+): Promise<void> {
+  const config = readConfig(name, schema);
+  const { GRACE_MS: graceMs, LOG_LEVEL, HEALTH_HOST, HEALTH_PORT } = config as BasicConfig;
+  const log = createLogger(name, LOG_LEVEL);
   const stopping = new AbortController();
   const health = new Health();
   const metrics = createMetrics(name);
@@ -63,11 +70,13 @@ export async function runService(options: ServiceOptions, start: (scope: Scope) 
   process.on("unhandledRejection", fail);
 
   try {
-    if (options.health) {
-      const server = stack.use(await serveHealth(options.health, health, metrics));
+    if (HEALTH_HOST !== undefined && HEALTH_PORT !== undefined) {
+      const server = stack.use(await serveHealth({ host: HEALTH_HOST, port: HEALTH_PORT }, health, metrics));
       log.debug({ health_port: server.port }, "health routes are up");
     }
     await start({
+      config,
+      log,
       use: (resource) => stack.use(resource),
       defer: (cleanUp) => stack.defer(cleanUp),
       signal: stopping.signal,
@@ -82,8 +91,7 @@ export async function runService(options: ServiceOptions, start: (scope: Scope) 
       else stopping.signal.addEventListener("abort", () => resolve(), { once: true });
     });
   } catch (cause) {
-    // An operator's mistake is one readable message; anything else keeps its stack.
-    if (cause instanceof ConfigError) log.fatal({ mistakes: cause.mistakes }, cause.message);
+    if (cause instanceof ConfigError) sayMistakes(log, cause);
     else fail(cause);
     failure = cause;
     stop("start failed");
@@ -95,3 +103,16 @@ export async function runService(options: ServiceOptions, start: (scope: Scope) 
   log.info({ exit_code: failure ? 1 : 0 }, "stopped");
   process.exit(failure ? 1 : 0);
 }
+
+function readConfig<Schema extends TObject>(name: string, schema: Schema): Static<Schema> {
+  try {
+    return loadConfig(schema);
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause;
+    sayMistakes(createLogger(name), cause);
+    process.exit(1);
+  }
+}
+
+/** An operator's mistake is one readable message; anything else keeps its stack. */
+const sayMistakes = (log: Logger, error: ConfigError) => log.fatal({ mistakes: error.mistakes }, error.message);

@@ -1,4 +1,5 @@
-import { LOG_LEVELS } from "@millrace/kit";
+import { busSettings } from "@millrace/bus";
+import { HealthSettings, ServiceSettings } from "@millrace/kit";
 import Type from "typebox";
 
 /** Settings of the audit service, from the environment. */

@@ -1,11 +1,10 @@
-import { ConfigError } from "@millrace/kit";
+import { busSettings } from "@millrace/bus";
+import { ConfigError, HealthSettings, ServiceSettings } from "@millrace/kit";
 import Type, { type Static } from "typebox";
 
 /** Settings of the bridge, read from the environment. */
 export const Config = Type.Object({
-  NATS_URL: Type.String({ minLength: 1, description: "nats://host:port, comma-separated for a cluster" }),
-  NATS_USER: Type.String({ default: "bridge" }),
-  NATS_PASSWORD: Type.String({ minLength: 1 }),
+  ...busSettings("bridge"),
   SERVICEBUS_CONNECTION_STRING: Type.Optional(Type.String({ description: "with a key; for local use" })),
   SERVICEBUS_NAMESPACE: Type.Optional(
     Type.String({ description: "name.servicebus.windows.net, entered with the process's own identity" }),
@@ -13,9 +12,8 @@ export const Config = Type.Object({
   ROUTES_FILE: Type.Optional(Type.String({ description: "YAML or JSON; without it all outcomes go to `predictions`" })),
   BATCH_MESSAGES_MAX: Type.Integer({ default: 256, minimum: 1, maximum: 1_000, description: "outcomes of one send" }),
   BATCHES_IN_FLIGHT: Type.Integer({ default: 4, minimum: 1, maximum: 32, description: "sends under way per route" }),
-  HEALTH_HOST: Type.String({ default: "127.0.0.1" }),
-  HEALTH_PORT: Type.Integer({ default: 0, minimum: 0, maximum: 65_535, description: "0 = any free port" }),
-  GRACE_MS: Type.Integer({ default: 20_000, minimum: 0, description: "time that stopping may take" }),
+  ...HealthSettings,
+  ...ServiceSettings,
 });
 export type Config = Static<typeof Config>;
 

@@ -1,5 +1,5 @@
-import { connectBus } from "@millrace/bus";
-import { createLogger, loadConfig, runService } from "@millrace/kit";
+import { openBus } from "@millrace/bus";
+import { runService } from "@millrace/kit";
 import { openLedger } from "./adapters/ledger.ts";
 import { openModels } from "./adapters/models.ts";
 import { openOutcomeWaits } from "./adapters/outcome-waits.ts";
@@ -9,19 +9,13 @@ import { buildApp } from "./app.ts";
 import { Config } from "./config.ts";
 
 /** Ingest: HTTP in, requests out. */
-const log = createLogger("ingest");
-const graceMs = Number(process.env.GRACE_MS) || 10_000;
-
-await runService({ name: "ingest", log, graceMs }, async (scope) => {
-  const config = loadConfig(Config);
+await runService("ingest", Config, async (scope) => {
+  const { config, log } = scope;
   const tokens = scope.use(await openTokenFile(config.TOKENS_FILE, log));
-  const bus = scope.use(
-    await connectBus({ url: config.NATS_URL, user: config.NATS_USER, password: config.NATS_PASSWORD, log }),
-  );
+  const bus = await openBus(scope);
   const models = scope.use(await openModels(bus));
   const streams = scope.use(await openStreams(bus));
   const waits = scope.use(openOutcomeWaits(bus));
-  scope.health.check("nats", () => ({ ok: bus.connected }));
   scope.health.check("room", () => {
     const full = streams.room();
     return full ? { ok: false, detail: full.detail } : { ok: true };

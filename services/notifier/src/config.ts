@@ -1,8 +1,10 @@
-import { ConfigError, LOG_LEVELS, loadConfig } from "@millrace/kit";
-import Type from "typebox";
+import { busSettings } from "@millrace/bus";
+import { ConfigError, HealthSettings, ServiceSettings } from "@millrace/kit";
+import Type, { type Static } from "typebox";
 import { type PrivateReceivers, parsePrivateReceivers } from "./domain/address.ts";
 
-const Settings = Type.Object({
+/** Settings of the notifier, read from the environment. */
+export const Config = Type.Object({
   ...busSettings("notifier"),
   RULES_FILE: Type.Optional(Type.String({ description: "YAML or JSON; without the file there are no rules" })),
   ALLOW_PRIVATE_WEBHOOKS: Type.String({
@@ -14,15 +16,12 @@ const Settings = Type.Object({
   ...ServiceSettings,
 });
 
-export type Config = Omit<Type.Static<typeof Settings>, "ALLOW_PRIVATE_WEBHOOKS"> & {
-  privateReceivers: PrivateReceivers;
-};
+export type Config = Static<typeof Config>;
 
-/** Reads the settings from the environment. @throws ConfigError naming every mistake. */
-export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
-  const { ALLOW_PRIVATE_WEBHOOKS, ...settings } = loadConfig(Settings, env);
+/** Which receivers may have a private address. @throws ConfigError */
+export function privateReceivers({ ALLOW_PRIVATE_WEBHOOKS }: Config): PrivateReceivers {
   try {
-    return { ...settings, privateReceivers: parsePrivateReceivers(ALLOW_PRIVATE_WEBHOOKS) };
+    return parsePrivateReceivers(ALLOW_PRIVATE_WEBHOOKS);
   } catch (cause) {
     throw new ConfigError([`ALLOW_PRIVATE_WEBHOOKS: ${(cause as Error).message}`]);
   }

@@ -1,9 +1,9 @@
-import { connectBus, consumeOutcomes } from "@millrace/bus";
+import { consumeOutcomes, openBus } from "@millrace/bus";
 import { consumerName } from "@millrace/contracts";
-import { createLogger, runService } from "@millrace/kit";
+import { runService } from "@millrace/kit";
 import { readRules } from "./adapters/rules-file.ts";
 import { openWebhook } from "./adapters/webhook.ts";
-import { readConfig } from "./config.ts";
+import { Config, privateReceivers } from "./config.ts";
 import { CHANNEL, onOutcomeStored } from "./handlers/outcome-stored.ts";
 import { notifierMetrics } from "./metrics.ts";
 
@@ -11,49 +11,36 @@ import { notifierMetrics } from "./metrics.ts";
 const BATCH_MAX = 16;
 const CONCURRENCY = 2;
 
-const config = readConfig();
-const log = createLogger("notifier", config.LOG_LEVEL);
-
-await runService(
-  {
-    name: "notifier",
-    log,
-    graceMs: config.GRACE_MS,
-    health: { host: config.HEALTH_HOST, port: config.HEALTH_PORT },
-  },
-  async (scope) => {
-    const rules = readRules(config.RULES_FILE, process.env);
-    const { NATS_URL: url, NATS_USER: user, NATS_PASSWORD: password } = config;
-    const bus = scope.use(await connectBus({ url, user, password, log }));
-    scope.health.check("nats", () => (bus.connected ? { ok: true } : { ok: false, detail: "not connected" }));
-    const metrics = notifierMetrics(scope.metrics);
-    for (const rule of rules) {
-      const webhook = scope.use(
-        openWebhook(rule, { timeout_ms: config.WEBHOOK_TIMEOUT_MS, private: config.privateReceivers }),
-      );
-      const handle = onOutcomeStored({ bus, rule, webhook, metrics, log });
-      const { name, tenant, project, model, state } = rule;
-      const consumption = scope.use(
-        await consumeOutcomes(
-          bus,
-          {
-            durable: consumerName.notifier(name),
-            filter: given({ tenant, project, model, state }),
-            begin: "new",
-            batch_max: BATCH_MAX,
-            concurrency: CONCURRENCY,
-            effect: { channel: CHANNEL, destination: name },
-          },
-          (outcomes) => Promise.all(outcomes.map(handle)),
-        ),
-      );
-      scope.health.check(`rule ${name}`, () =>
-        consumption.healthy ? { ok: true } : { ok: false, detail: "not consuming" },
-      );
-    }
-    log.info({ rules: rules.map(({ name }) => name) }, "rules are in force");
-  },
-);
+await runService("notifier", Config, async (scope) => {
+  const { config, log } = scope;
+  const rules = readRules(config.RULES_FILE, process.env);
+  const receivers = privateReceivers(config);
+  const bus = await openBus(scope);
+  const metrics = notifierMetrics(scope.metrics);
+  for (const rule of rules) {
+    const webhook = scope.use(openWebhook(rule, { timeout_ms: config.WEBHOOK_TIMEOUT_MS, private: receivers }));
+    const handle = onOutcomeStored({ bus, rule, webhook, metrics, log });
+    const { name, tenant, project, model, state } = rule;
+    const consumption = scope.use(
+      await consumeOutcomes(
+        bus,
+        {
+          durable: consumerName.notifier(name),
+          filter: given({ tenant, project, model, state }),
+          begin: "new",
+          batch_max: BATCH_MAX,
+          concurrency: CONCURRENCY,
+          effect: { channel: CHANNEL, destination: name },
+        },
+        (outcomes) => Promise.all(outcomes.map(handle)),
+      ),
+    );
+    scope.health.check(`rule ${name}`, () =>
+      consumption.healthy ? { ok: true } : { ok: false, detail: "not consuming" },
+    );
+  }
+  log.info({ rules: rules.map(({ name }) => name) }, "rules are in force");
+});
 
 function given<T extends object>(of: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } {
   return Object.fromEntries(Object.entries(of).filter(([, value]) => value !== undefined)) as ReturnType<
