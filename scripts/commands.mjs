@@ -16,7 +16,7 @@ export const COMMANDS = {
       // One package at a time: on two cores, suites that start real servers slow each other down more than they gain.
       {
         title: "Tests",
-        run: [bin("turbo"), "run", "test", "--concurrency=1", "--continue", "--output-logs=errors-only", ...args],
+        run: [bin("turbo"), "run", "test", "--concurrency=1", "--continue", ...args],
       },
     ],
   },
