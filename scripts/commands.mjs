@@ -3,6 +3,9 @@
 
 const bin = (name) => `node_modules/.bin/${name}`;
 
+/** Vitest's five seconds are too few for real servers on a busy machine; tests bound their own waits more tightly. */
+const PATIENCE = ["--testTimeout=120000", "--hookTimeout=120000"];
+
 export const COMMANDS = {
   setup: { about: "install everything (--force repeats it)", parts: () => [] },
   start: {
@@ -16,7 +19,7 @@ export const COMMANDS = {
       // One package at a time: on two cores, suites that start real servers slow each other down more than they gain.
       {
         title: "Tests",
-        run: [bin("turbo"), "run", "test", "--concurrency=1", "--continue", ...args],
+        run: [bin("turbo"), "run", "test", "--concurrency=1", "--continue", ...args, "--", ...PATIENCE],
       },
     ],
   },
