@@ -11,10 +11,9 @@ import {
   freshRequestId,
 } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
-import { natsServer } from "@millrace/testkit";
+import { doneRecord, natsServer, storeOutcome } from "@millrace/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { startAudit } from "./testing/audit-process.ts";
-import { doneRecord, storeOutcome } from "./testing/outcomes.ts";
 import { verifyLedger } from "./verify.ts";
 
 // Each test starts real processes, on a machine that may be busy.

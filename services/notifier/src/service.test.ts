@@ -5,11 +5,10 @@ import path from "node:path";
 import { type Bus, connectBus, consumeEvents, done, provision } from "@millrace/bus";
 import { consumerName, type DoneRecord, freshRequestId } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
-import { natsServer } from "@millrace/testkit";
+import { doneRecord, natsServer, storeOutcome } from "@millrace/testkit";
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { startNotifier } from "./testing/notifier-process.ts";
-import { doneRecord, storeOutcome } from "./testing/outcomes.ts";
 import { type Receiver, startReceiver } from "./testing/receiver.ts";
 
 // Each test starts real processes, on a machine that may be busy.

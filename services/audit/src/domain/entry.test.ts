@@ -1,6 +1,6 @@
 import { encodeDone, outcomeSubject, toHeaders } from "@millrace/contracts";
+import { doneRecord } from "@millrace/testkit";
 import { expect, test } from "vitest";
-import { doneRecord } from "../testing/outcomes.ts";
 import { factsOf, type LedgerMessage, toEntry } from "./entry.ts";
 
 const stored_at = new Date("2026-11-21T12:00:00.500Z");

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { encodeDone, outcomeSubject } from "@millrace/contracts";
+import { doneRecord } from "@millrace/testkit";
 import { type NewEntry, toEntry } from "../domain/entry.ts";
-import { doneRecord } from "./outcomes.ts";
 
 /** A path for a ledger in a directory that goes away with it. */
 export function ledgerFile(): Disposable & { path: string } {

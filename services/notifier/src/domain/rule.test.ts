@@ -1,6 +1,6 @@
 import { decodeOutcome, type EncodedBody, encodeDone, type Tensor } from "@millrace/contracts";
+import { doneRecord } from "@millrace/testkit";
 import { describe, expect, it } from "vitest";
-import { doneRecord } from "../testing/outcomes.ts";
 import { type Condition, matchOf, ROWS_MAX } from "./rule.ts";
 
 const risk = (values: number[], shape = [values.length, 1]): Tensor => ({
