@@ -3,7 +3,6 @@ export { type Bus, type BusOptions, connectBus } from "./bus.ts";
 export type { Consumption } from "./consume.ts";
 export { consumeInOrder, type OrderedReader, type StreamPosition } from "./consume-in-order.ts";
 export { openDurability } from "./durability.ts";
-export { consumeEvents, type EventDelivery } from "./events.ts";
 export {
   consumeOutcomes,
   deliveryMade,

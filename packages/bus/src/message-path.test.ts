@@ -13,8 +13,8 @@ import { natsServer } from "@millrace/testkit";
 import { headers } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Bus, connectBus } from "./bus.ts";
+import { consumeInOrder } from "./consume-in-order.ts";
 import { openDurability } from "./durability.ts";
-import { consumeEvents } from "./events.ts";
 import {
   consumeOutcomes,
   deliveryMade,
@@ -24,6 +24,7 @@ import {
   type StoredOutcome,
 } from "./outcomes.ts";
 import { provision, readSyncAlways, recordDurability } from "./provision.ts";
+import type { StoredMessage } from "./read.ts";
 import { consumeRequests, consumeStrays, type NewRequest, publishRequest, type RequestVerdict } from "./requests.ts";
 import { openTable } from "./tables.ts";
 import { done, reject, retry } from "./verdict.ts";
@@ -249,14 +250,14 @@ describe("effects", () => {
     const notifier = await as("notifier");
     const audit = await as("audit");
     const events: Array<{ type?: string; body: Record<string, unknown> }> = [];
-    open.push(
-      await consumeEvents(audit, { durable: `audit-${model}`, batch_max: 10, concurrency: 1 }, async (batch) =>
-        batch.map((event) => {
-          events.push({ type: event.envelope?.type, body: JSON.parse(Buffer.from(event.body).toString()) });
-          return done();
-        }),
-      ),
-    );
+    const reader = {
+      position: () => undefined,
+      take: (messages: readonly StoredMessage[]) => {
+        for (const message of messages)
+          events.push({ type: message.header("ce-type"), body: JSON.parse(Buffer.from(message.body).toString()) });
+      },
+    };
+    open.push(consumeInOrder(audit, { stream: "EVENTS", durable: "audit-events", batch_max: 10 }, reader));
     const good = request();
     const bad = request();
     await publishRequest(ingest, good);

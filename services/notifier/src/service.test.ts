@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { type Bus, connectBus, consumeEvents, done, provision } from "@millrace/bus";
+import { type Bus, connectBus, consumeInOrder, provision, type StoredMessage } from "@millrace/bus";
 import { consumerName, type DoneRecord, freshRequestId } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
 import { doneRecord, natsServer, storeOutcome } from "@millrace/testkit";
@@ -39,16 +39,14 @@ beforeEach(async () => {
   await provision(operator, { replicas: 1 });
   inference = await as("inference");
   events = [];
-  const consumption = await consumeEvents(
-    operator,
-    { durable: "test", batch_max: 100, concurrency: 1 },
-    async (batch) => {
-      for (const event of batch)
-        events.push({ type: event.envelope!.type, data: JSON.parse(Buffer.from(event.body).toString()) });
-      return batch.map(() => done());
+  const reader = {
+    position: () => undefined,
+    take: (messages: readonly StoredMessage[]) => {
+      for (const message of messages)
+        events.push({ type: message.header("ce-type")!, data: JSON.parse(Buffer.from(message.body).toString()) });
     },
-  );
-  stack.use(consumption);
+  };
+  stack.use(consumeInOrder(operator, { stream: "EVENTS", durable: "test", batch_max: 100 }, reader));
 });
 afterEach(() => stack.disposeAsync());
 
