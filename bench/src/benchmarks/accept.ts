@@ -19,7 +19,7 @@ export const accept: Benchmark = {
   about: "accepted requests/s (POST → 202, on disk), against a no-op Fastify route",
   async run({ quick }) {
     const rounds = quick ? 3 : 5;
-    const seconds = quick ? 2 : 4;
+    const seconds = quick ? 1 : 4;
     const connections = 64;
     await using stage = await openStage();
     await stage.deploy({ manifest: MANIFEST, digest: `sha256:${"0".repeat(64)}` });

@@ -23,7 +23,7 @@ const BATCHES = [64, 512, 1024, 2048, MANIFEST.batch.rows_max];
 export const bulk: Benchmark = {
   about: "rows/s through the whole pipeline (NDJSON, CSV, binary, JSON), against bare predict and its own stages",
   async run({ quick }) {
-    const rows = quick ? 50_000 : 100_000;
+    const rows = quick ? 30_000 : 100_000;
     const rounds = quick ? 2 : 3;
     await using system = await startSystem();
     await using outcomes = await watchOutcomes(system.run.nats);

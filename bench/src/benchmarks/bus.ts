@@ -19,7 +19,7 @@ import { startWorker } from "../room/worker.ts";
 export const bus: Benchmark = {
   about: "consume → outcome → store → ack, against a raw loop with the nats package",
   async run({ quick }) {
-    const messages = quick ? 3_000 : 10_000;
+    const messages = quick ? 2_000 : 10_000;
     const rounds = quick ? 3 : 5;
     await using server = await natsServer();
     await provisioned(server);

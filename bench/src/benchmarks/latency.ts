@@ -19,7 +19,7 @@ export const latency: Benchmark = {
   about: "p50 and p99 from HTTP request to outcome, in the answer and live, at half load",
   async run({ quick }) {
     const rounds = quick ? 2 : 3;
-    const ms = quick ? 2_000 : 5_000;
+    const ms = quick ? 1_000 : 4_000;
     await using system = await startSystem();
     await using client = await startWorker<HttpClientJobs>(new URL("../processes/http-client.ts", import.meta.url));
     await using noOp = await startWorker<NoOpJobs>(new URL("../processes/no-op-http.ts", import.meta.url));
@@ -34,10 +34,10 @@ export const latency: Benchmark = {
     };
 
     // Each request waits for its outcome, so the best rate of the ramp is one that the whole pipeline keeps up with.
-    await client.call("saturate", { target: targets.answered, atOnce: 32, ms: 2_000 });
+    await client.call("saturate", { target: targets.answered, atOnce: 32, ms: quick ? 1_000 : 2_000 });
     const ramp: number[] = [];
     for (const atOnce of RAMP) {
-      ramp.push(await client.call("saturate", { target: targets.answered, atOnce, ms: quick ? 1_000 : 2_000 }));
+      ramp.push(await client.call("saturate", { target: targets.answered, atOnce, ms: quick ? 600 : 2_000 }));
     }
     const full = Math.max(...ramp);
     const perSecond = full / 2;

@@ -21,7 +21,7 @@ const SETTLE_MS = 3_000;
 export const memory: Benchmark = {
   about: "RSS of each process, idle and under load, and its CPU time per request",
   async run({ quick }) {
-    const load_ms = quick ? 3_000 : 10_000;
+    const load_ms = quick ? 2_000 : 10_000;
     await using system = await startSystem();
     await using outcomes = await watchOutcomes(system.run.nats);
     const here = (name: string) => new URL(`../processes/${name}.ts`, import.meta.url);

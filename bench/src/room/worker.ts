@@ -19,7 +19,7 @@ export type Worker<J extends Jobs> = AsyncDisposable & {
 type Call = { id: number; name: string; argument: unknown };
 type Answer = { id: number; value: unknown } | { id: number; error: string };
 
-/** Directory for the CPU profiles of every process a benchmark starts; none are taken when it is not set. */
+/** Directory for the CPU profiles of workers and of services on a stage; none are taken when it is not set. */
 const PROFILE_DIR = "BENCH_PROFILE_DIR";
 const STOP_MS = 5_000;
 
