@@ -6,9 +6,6 @@ const bin = (name) => `node_modules/.bin/${name}`;
 /** Vitest's five seconds are too few for real servers on a busy machine; tests bound their own waits more tightly. */
 const PATIENCE = ["--testTimeout=120000", "--hookTimeout=120000"];
 
-/** In CI the log is all there is to look at; at a terminal, only what went wrong is worth the lines. */
-const LOGS = process.env.CI ? "full" : "errors-only";
-
 export const COMMANDS = {
   setup: { about: "install everything (--force repeats it)", parts: () => [] },
   start: {
