@@ -2,6 +2,11 @@ import { openServiceBus } from "@millrace/azure";
 import type { Run } from "@millrace/local";
 
 export type ReceivedMessage = {
+  /**
+   * Which message of the subscription it is. The same number again is the same message: peek-lock delivers it once more
+   * when the completion was lost with the broker. A duplicate would have a number of its own.
+   */
+  sequenceNumber: string;
   messageId: string;
   correlationId: string | undefined;
   body: Buffer;
@@ -26,8 +31,9 @@ export async function followTopic({
   stack.use(
     serviceBus.subscribe(
       { topic, subscription },
-      ({ messageId, correlationId, body, applicationProperties = {} }) => {
+      ({ sequenceNumber, messageId, correlationId, body, applicationProperties = {} }) => {
         messages.push({
+          sequenceNumber: String(sequenceNumber),
           messageId: String(messageId),
           correlationId: correlationId === undefined ? undefined : String(correlationId),
           body,
