@@ -27,7 +27,7 @@ const ROUTE = "bench";
 export const bridge: Benchmark = {
   about: "outcomes/s into Service Bus, against a bare consume loop and a bare SDK send loop in series",
   async run({ quick }) {
-    const messages = quick ? 2_000 : 5_000;
+    const messages = quick ? 2_000 : 15_000;
     const rounds = quick ? 3 : 5;
     await using stage = await openStage();
     await using operator = await connectAs(stage.nats, "operator");

@@ -30,8 +30,14 @@ export type Origin = Project & {
 export type Submission = { request: NewRequest; asked: DecodedRequest };
 
 /**
+ * Values up to which a JSON request is stored as canonical JSON, which people can read on the stream. Larger ones are
+ * stored as binary tensors: printing a float and parsing it again costs more than everything else that happens to it.
+ */
+const JSON_VALUES_MAX = 64;
+
+/**
  * Checks a body against the model's signature and gives it the form in which it is stored: canonical JSON, or binary
- * when it came so. Nothing is stored that a worker would have to refuse.
+ * when it came so or is large. Nothing is stored that a worker would have to refuse.
  */
 export function prepareSubmission(body: EncodedBody, origin: Origin): Result<Submission> {
   const decoded = decodeRequest(body, origin.model.manifest.inputs);
@@ -42,11 +48,13 @@ export function prepareSubmission(body: EncodedBody, origin: Origin): Result<Sub
   const rows = rowCount(asked.inputs);
   if (rows > REQUEST_ROWS_MAX)
     return problem("too-many-rows", `the request has ${rows} rows, more than ${REQUEST_ROWS_MAX}`, "/inputs/0/shape");
-  const stored = encodeRequest(asked, body.headerLength === undefined ? "json" : "binary");
+  const values = asked.inputs.reduce((sum, { data }) => sum + data.length, 0);
+  const readable = body.headerLength === undefined && values <= JSON_VALUES_MAX;
+  const stored = encodeRequest(asked, readable ? "json" : "binary");
   if (stored.bytes.byteLength > LIMITS.stored_bytes)
     return problem(
       "body-too-large",
-      `the request is ${stored.bytes.byteLength} bytes in canonical form, more than ${LIMITS.stored_bytes}; binary tensors are shorter`,
+      `the request is ${stored.bytes.byteLength} bytes as binary tensors, more than ${LIMITS.stored_bytes}`,
     );
   return { ok: true, value: { request: newRequest(origin, stored, rows), asked } };
 }
