@@ -21,6 +21,11 @@ export type ConsumerSpec = {
   batch_max: number;
   /** Handler calls under way at once. 1 keeps the stream's order. */
   concurrency: number;
+  /**
+   * Deliveries after which a message is taken for poison and dead-lettered unseen. Infinity where the message itself
+   * cannot hurt, and a stop or a crash while its receiver is away must not count against it.
+   */
+  deliveries_max?: number;
   /** Server-side bound on unacknowledged messages of all replicas together. */
   ack_pending_max?: number;
 };
@@ -110,7 +115,7 @@ export async function consume(
     const fit: Delivery[] = [];
     const verdicts = new Map<Delivery, Verdict>();
     for (const delivery of deliveries) {
-      const poison = tooOften(delivery);
+      const poison = tooOften(delivery, spec.deliveries_max ?? CONSUMER_DEFAULTS.deliveries_max);
       if (poison) verdicts.set(delivery, poison);
       else fit.push(delivery);
     }
@@ -257,8 +262,8 @@ function toDelivery(message: JsMsg): Delivery {
 }
 
 /** Found before the message is parsed: something about it may be what kills the process. */
-function tooOften(delivery: Delivery): Verdict | undefined {
-  if (delivery.attempt <= CONSUMER_DEFAULTS.deliveries_max) return undefined;
-  const detail = `delivered ${delivery.attempt} times, more than ${CONSUMER_DEFAULTS.deliveries_max}, without an outcome`;
+function tooOften({ attempt }: Delivery, deliveries_max: number): Verdict | undefined {
+  if (attempt <= deliveries_max) return undefined;
+  const detail = `delivered ${attempt} times, more than ${deliveries_max}, without an outcome`;
   return { kind: "reject", problem: problem("poison-message", detail).problem };
 }

@@ -290,6 +290,40 @@ describe("effects", () => {
   });
 });
 
+describe("a message that is delivered again and again", () => {
+  it("is taken for poison past the consumer's limit, and the failure is recorded", async () => {
+    const ingest = await as("ingest");
+    const asked = request();
+    await publishRequest(ingest, asked);
+    await work(await as("inference"), () => answerWith(1));
+    const seen: number[] = [];
+    open.push(
+      await consumeOutcomes(
+        await as("bridge"),
+        {
+          durable: `bridge-${model}`,
+          filter: { model },
+          batch_max: 1,
+          concurrency: 1,
+          deliveries_max: 2,
+          effect: { channel: "servicebus", destination: `route-${model}`.slice(0, 64) },
+        },
+        async ([outcome]) => {
+          seen.push(outcome!.attempt);
+          return [retry("infrastructure", "not now")];
+        },
+      ),
+    );
+    const subject = `evt.acme.plant.delivery.${`route-${model}`.slice(0, 64)}.${asked.id}.1`;
+    const event = await until(async () => {
+      const found = await operator.jsm.streams.getMessage("EVENTS", { last_by_subj: subject }).catch(() => undefined);
+      return found?.json<Record<string, unknown>>();
+    });
+    expect(event).toMatchObject({ code: "poison-message", outcome_id: `${asked.id}.1`, attempts: 3 });
+    expect(seen).toEqual([1, 2]);
+  });
+});
+
 describe("tables and durability", () => {
   it("keeps a bucket current in memory for every reader", async () => {
     const writer = await openTable(await as("inference"), "models", ModelDeployment);
@@ -331,9 +365,10 @@ describe("a server restart", () => {
     await work(await as("inference"), () => answerWith(1));
     const followed = new Set<string>();
     const stop = new AbortController();
+    // Looked up before anything is published: an outcome stored meanwhile would lie before the place to begin at.
+    const after = (await operator.jsm.streams.info("OUTCOMES")).state.last_seq;
     const following = (async () => {
-      const last = (await operator.jsm.streams.info("OUTCOMES")).state.last_seq;
-      for await (const outcome of followOutcomes(ingest, { model }, { after: last, signal: stop.signal }))
+      for await (const outcome of followOutcomes(ingest, { model }, { after, signal: stop.signal }))
         followed.add(outcome.record.id);
     })();
     const before = Array.from({ length: 50 }, () => request());
@@ -347,7 +382,9 @@ describe("a server restart", () => {
     expect(accepted.every((one) => one.kind === "accepted")).toBe(true);
     for (const one of [...before, ...during])
       expect((await until(() => readOutcome(ingest, one), 20_000)).record.state).toBe("done");
-    await until(() => (followed.size === 100 ? true : undefined), 20_000);
+    await until(() => (followed.size === 100 ? true : undefined), 20_000).catch((cause) => {
+      throw new Error(`followed ${followed.size} of 100`, { cause });
+    });
     stop.abort();
     await following;
   }, 60_000);

@@ -25,7 +25,7 @@ import {
 } from "@millrace/contracts";
 import { DeliverPolicy, type Msg, type OrderedConsumerOptions } from "nats";
 import type { Bus } from "./bus.ts";
-import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
+import { type ConsumeHooks, type ConsumerSpec, type Consumption, consume, type Delivery } from "./consume.ts";
 import { headerReader } from "./header-reader.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { readLast } from "./read.ts";
@@ -126,14 +126,12 @@ export async function* followOutcomes(
   }
 }
 
-export type OutcomeConsumerOptions = {
-  durable: string;
+export type OutcomeConsumerOptions = Pick<
+  ConsumerSpec,
+  "durable" | "begin" | "batch_max" | "concurrency" | "deliveries_max"
+> & {
   /** Absent parts match anything. */
   filter?: Partial<OutcomeSubject>;
-  /** Where the durable starts when it is first made: with all that is retained, or with what comes. Default all. */
-  begin?: "all" | "new";
-  batch_max: number;
-  concurrency: number;
   /** Names this effect in `delivery.failed` when a handler rejects: `channel` and `destination`. */
   effect: { channel: string; destination: string };
   settled?: ConsumeHooks["settled"];
@@ -148,19 +146,12 @@ export type OutcomeDelivery = StoredOutcome & { attempt: number };
  */
 export const consumeOutcomes = (
   bus: Bus,
-  options: OutcomeConsumerOptions,
+  { filter = {}, effect, settled, ...spec }: OutcomeConsumerOptions,
   handle: (outcomes: readonly OutcomeDelivery[]) => Promise<readonly Verdict[]>,
 ): Promise<Consumption> =>
   consume(
     bus,
-    {
-      stream: OUTCOMES.name,
-      durable: options.durable,
-      filter: outcomesOf(options.filter ?? {}),
-      ...(options.begin === undefined ? {} : { begin: options.begin }),
-      batch_max: options.batch_max,
-      concurrency: options.concurrency,
-    },
+    { stream: OUTCOMES.name, filter: outcomesOf(filter), ...spec },
     async (deliveries) => {
       const parsed = deliveries.map((delivery) =>
         toOutcome(delivery.subject, delivery.sequence, delivery.body, delivery.header),
@@ -172,8 +163,8 @@ export const consumeOutcomes = (
       return parsed.map((result) => (result.ok ? verdicts.next().value! : { kind: "reject", problem: result.problem }));
     },
     {
-      deadLetter: (delivery, why) => failedDelivery(bus, delivery, why, options.effect),
-      ...(options.settled ? { settled: options.settled } : {}),
+      deadLetter: (delivery, why) => failedDelivery(bus, delivery, why, effect),
+      ...(settled ? { settled } : {}),
     },
   );
 

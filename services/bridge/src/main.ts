@@ -45,6 +45,7 @@ await runService("bridge", Config, async (scope) => {
           filter,
           batch_max: config.BATCH_MESSAGES_MAX,
           concurrency: config.BATCHES_IN_FLIGHT,
+          deliveries_max: Number.POSITIVE_INFINITY, // restarts while Service Bus is away are not the message's fault
           effect: { channel: "servicebus", destination: name },
         },
         handle,
