@@ -98,7 +98,7 @@ export const bridge: Benchmark = {
         ),
       ],
       notes: [
-        `${messages} outcomes a round; sends of up to 256 messages, four at once, on both sides`,
+        `${messages} outcomes a round; sends of up to 256 messages, eight at once, on both sides`,
         "the local Service Bus writes each send to disk and detects duplicates; nobody receives meanwhile",
       ],
     };

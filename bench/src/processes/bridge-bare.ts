@@ -16,7 +16,7 @@ const sender = client.createSender(process.env.BENCH_TOPIC ?? "");
 
 /** As many as the bridge takes at once and sends at once. */
 const MESSAGES_OF_ONE_SEND = 256;
-const SENDS_IN_FLIGHT = 4;
+const SENDS_IN_FLIGHT = 8;
 let rounds = 0;
 let bodies: { body: Buffer; headers: ReadonlyMap<string, string> }[] = [];
 

@@ -11,7 +11,7 @@ export const Config = Type.Object({
   ),
   ROUTES_FILE: Type.Optional(Type.String({ description: "YAML or JSON; without it all outcomes go to `predictions`" })),
   BATCH_MESSAGES_MAX: Type.Integer({ default: 256, minimum: 1, maximum: 1_000, description: "outcomes of one send" }),
-  BATCHES_IN_FLIGHT: Type.Integer({ default: 4, minimum: 1, maximum: 32, description: "sends under way per route" }),
+  BATCHES_IN_FLIGHT: Type.Integer({ default: 8, minimum: 1, maximum: 32, description: "sends under way per route" }),
   ...HealthSettings,
   ...ServiceSettings,
 });
