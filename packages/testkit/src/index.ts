@@ -1,3 +1,4 @@
+export { freePort } from "@millrace/local";
 export { doneRecord, storeOutcome } from "./builders.ts";
 export { type ChaosOptions, chaos } from "./chaos.ts";
 export type { Answer, HttpClient, Submit } from "./client.ts";

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -10,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openServiceBus } from "@millrace/azure";
 import { connectBus, provision } from "@millrace/bus";
 import { createLogger } from "@millrace/kit";
-import { natsServer } from "@millrace/testkit";
+import { freePort, natsServer } from "@millrace/testkit";
 
 export type Surroundings = Awaited<ReturnType<typeof surroundings>>;
 
@@ -148,13 +147,4 @@ function line(
     if (fits(entry)) resolve(entry);
   });
   return promise;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

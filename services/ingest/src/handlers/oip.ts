@@ -11,10 +11,9 @@ import type { Health } from "@millrace/kit";
 import { inferResponse } from "../domain/answer.ts";
 import type { Models } from "../domain/ports.ts";
 import { waitPreference } from "../domain/preferences.ts";
-import { prepareSubmission } from "../domain/submission.ts";
 import { type Handler, header, stateUrl } from "./call.ts";
 import { refuse } from "./problems.ts";
-import { accept, bodyOf, deployed, originOf, type SubmitDeps } from "./submit.ts";
+import { acceptAndWait, deployed, type SubmitDeps, submissionOf } from "./submit.ts";
 
 /** The Open Inference Protocol v2, on the same durable path as every other request. */
 
@@ -56,20 +55,15 @@ export const onModelReady =
 
 /** `POST …/infer`: accepted as any request, then waited for. */
 export const onInfer =
-  ({ models, streams, waits }: SubmitDeps): Handler =>
+  (deps: SubmitDeps): Handler =>
   async (request, reply) => {
-    const origin = originOf(request, reply, models, streams);
-    if (!origin) return reply;
-    const prepared = prepareSubmission(bodyOf(request), origin);
-    if (!prepared.ok) return refuse(request, reply, prepared.problem);
-    const submitted = prepared.value.request;
+    const submission = submissionOf(request, reply, deps);
+    if (!submission) return reply;
+    const submitted = submission.request;
     const wait_s = waitPreference(header(request, "prefer")) ?? LIMITS.infer_wait_s;
-
-    using waiting = waits.begin(submitted);
-    const accepted = await accept(request, reply, prepared.value, streams);
-    if (!accepted) return reply;
-    if (accepted.repeated) waiting.look();
-    const outcome = await waiting.outcome({ timeout_ms: wait_s * 1_000, signal: request.signal });
+    const waited = await acceptAndWait(request, reply, submission, wait_s, deps);
+    if (!waited) return reply;
+    const { outcome } = waited;
 
     const location = stateUrl(submitted);
     if (!outcome) {
@@ -77,7 +71,7 @@ export const onInfer =
       return refuse(request, reply, { code: "wait-timeout", detail }, { location });
     }
     if (outcome.record.state === "dead") return refuse(request, reply, reasonOf(outcome.record), { location });
-    const { bytes, headerLength } = inferResponse(outcome, prepared.value.asked);
+    const { bytes, headerLength } = inferResponse(outcome, submission.asked);
     reply.header("Content-Location", location);
     if (headerLength === undefined) return reply.type("application/json").send(bytes);
     return reply.header("Inference-Header-Content-Length", headerLength).type("application/octet-stream").send(bytes);

@@ -8,7 +8,7 @@ import {
 import type { Logger } from "@millrace/kit";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { jsonState } from "../domain/answer.ts";
-import type { Models, OutcomeWaits, Streams } from "../domain/ports.ts";
+import type { Models, OutcomeWaits, StoredOutcome, Streams } from "../domain/ports.ts";
 import { idempotencyKey, waitPreference } from "../domain/preferences.ts";
 import { type Origin, prepareSubmission, type Submission } from "../domain/submission.ts";
 import { type Handler, header, place, stateUrl } from "./call.ts";
@@ -18,27 +18,55 @@ export type SubmitDeps = { models: Models; streams: Streams; waits: OutcomeWaits
 
 /** `POST …/requests`: checked, stored, 202; or 200 when the outcome comes within `Prefer: wait`. */
 export const onSubmit =
-  ({ models, streams, waits }: SubmitDeps): Handler =>
+  (deps: SubmitDeps): Handler =>
   async (request, reply) => {
-    const origin = originOf(request, reply, models, streams);
-    if (!origin) return reply;
-    const prepared = prepareSubmission(bodyOf(request), origin);
-    if (!prepared.ok) return refuse(request, reply, prepared.problem);
+    const { streams } = deps;
+    const submission = submissionOf(request, reply, deps);
+    if (!submission) return reply;
     const wait_s = waitPreference(header(request, "prefer"));
     if (wait_s === undefined) {
-      const accepted = await accept(request, reply, prepared.value, streams);
+      const accepted = await accept(request, reply, submission, streams);
       if (!accepted) return reply;
-      return answerAccepted(reply, prepared.value, accepted, streams);
+      return answerAccepted(reply, submission, accepted, streams);
     }
-    using waiting = waits.begin(prepared.value.request);
-    const accepted = await accept(request, reply, prepared.value, streams);
-    if (!accepted) return reply;
-    if (accepted.repeated) waiting.look();
-    const outcome = await waiting.outcome({ timeout_ms: wait_s * 1_000, signal: request.signal });
+    const waited = await acceptAndWait(request, reply, submission, wait_s, deps);
+    if (!waited) return reply;
     reply.header("Preference-Applied", `wait=${wait_s}`);
-    if (!outcome) return answerAccepted(reply, prepared.value, accepted, streams);
-    return reply.code(200).send(jsonState(outcome));
+    if (!waited.outcome) return answerAccepted(reply, submission, waited.accepted, streams);
+    return reply.code(200).send(jsonState(waited.outcome));
   };
+
+/** The request that this call asks for; undefined after answering why there can be none. */
+export function submissionOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { models, streams }: SubmitDeps,
+): Submission | undefined {
+  const origin = originOf(request, reply, models, streams);
+  if (!origin) return undefined;
+  const prepared = prepareSubmission(bodyOf(request), origin);
+  if (prepared.ok) return prepared.value;
+  void refuse(request, reply, prepared.problem);
+  return undefined;
+}
+
+/**
+ * Stores a request and waits for its outcome, which may not come in time; undefined after answering that its key stands
+ * for another body. Listens before it stores, so that no outcome is too quick to be seen.
+ */
+export async function acceptAndWait(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  submission: Submission,
+  wait_s: number,
+  { streams, waits }: SubmitDeps,
+): Promise<{ accepted: Acceptance; outcome: StoredOutcome | undefined } | undefined> {
+  using waiting = waits.begin(submission.request);
+  const accepted = await accept(request, reply, submission, streams);
+  if (!accepted) return undefined;
+  if (accepted.repeated) waiting.look();
+  return { accepted, outcome: await waiting.outcome({ timeout_ms: wait_s * 1_000, signal: request.signal }) };
+}
 
 /**
  * What the requests of this call share; undefined after answering why there can be none.
@@ -85,13 +113,15 @@ export function deployed(request: FastifyRequest, reply: FastifyReply, models: M
   return undefined;
 }
 
+type Acceptance = { digest: string; repeated: boolean };
+
 /** Stores a request; undefined after answering that its key stands for another body. */
-export async function accept(
+async function accept(
   request: FastifyRequest,
   reply: FastifyReply,
   { request: submitted }: Submission,
   streams: Streams,
-): Promise<{ digest: string; repeated: boolean } | undefined> {
+): Promise<Acceptance | undefined> {
   request.call.id = submitted.id;
   reply.header("X-Correlation-Id", submitted.correlationId);
   const accepted = await streams.publish(submitted);
@@ -111,7 +141,7 @@ export async function accept(
 }
 
 /** The body as it came: JSON, or binary when a header gives the length of its JSON part. */
-export function bodyOf(request: FastifyRequest): EncodedBody {
+function bodyOf(request: FastifyRequest): EncodedBody {
   const bytes = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
   const length = header(request, HEADER_LENGTH);
   return length === undefined ? { bytes } : { bytes, headerLength: Number(length) };
@@ -120,7 +150,7 @@ export function bodyOf(request: FastifyRequest): EncodedBody {
 async function answerAccepted(
   reply: FastifyReply,
   { request }: Submission,
-  { digest, repeated }: { digest: string; repeated: boolean },
+  { digest, repeated }: Acceptance,
   streams: Streams,
 ) {
   const self = stateUrl(request);
