@@ -93,4 +93,14 @@ export const REQUEST_HEADERS = {
   modelVersion: "millrace-model-version",
   modelDigest: "millrace-model-digest",
   rows: "millrace-rows",
+  /** Which attempt this is; absent = 1. A redrive makes the next. */
+  attempt: "millrace-attempt",
+  /** Position in OUTCOMES of the dead letter that this attempt replaces: its outcome is compare-and-set on it. */
+  answers: "millrace-answers",
+  /** Digest of the body under which the id was first accepted, when a redrive edited it. */
+  originalDigest: "millrace-original-digest",
+  /** JSON: the attempts before this one, as the outcome states them (`previous`). */
+  history: "millrace-history",
+  /** RFC 3339: after this time the request dies with its reason instead of running late. */
+  deadline: "millrace-deadline",
 } as const;

@@ -130,6 +130,41 @@ export const ERRORS = {
     title: "The idempotency key was used for another body",
     fix: "Use a new key for a new request.",
   },
+  "tenant-over-share": {
+    status: 429,
+    title: "This tenant has more waiting than its share of the model's speed allows",
+    fix: "Send again after the time that Retry-After names, with the same idempotency key.",
+  },
+  overloaded: {
+    status: 503,
+    title: "The model cannot take more now",
+    fix: "Send again after the time that Retry-After names, with the same idempotency key.",
+  },
+  "too-late": {
+    status: 503,
+    title: "The request would not run before its deadline",
+    fix: "Send it again later, or with a later deadline.",
+  },
+  "unknown-dead-letter": {
+    status: 404,
+    title: "No such dead letter is known",
+    fix: "Check the id; list the dead letters of the project.",
+  },
+  "dead-letter-decided": {
+    status: 409,
+    title: "The dead letter was redriven or discarded before",
+    fix: "Look at its decision; list the dead letters that are open.",
+  },
+  "dead-letter-replaced": {
+    status: 409,
+    title: "The dead letter is not the one that was meant",
+    fix: "Look at it again, and name the sequence that it has now.",
+  },
+  "payload-gone": {
+    status: 410,
+    title: "The original payload is not retained any more",
+    fix: "Redrive with a payload of your own, or discard it.",
+  },
   "storage-full": {
     status: 503,
     title: "The streams are full",
@@ -156,6 +191,11 @@ export const ERRORS = {
     fix: "Try again; if it stays, report the trace id.",
   },
   // Reasons that appear only in dead letters and events.
+  "deadline-exceeded": {
+    status: 504,
+    title: "The deadline had passed before the request could run",
+    fix: "Send it again with a later deadline, or at a higher priority.",
+  },
   "poison-message": {
     status: 422,
     title: "The message was delivered too often without an outcome",

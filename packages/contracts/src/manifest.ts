@@ -36,6 +36,18 @@ export const Manifest = Type.Object(
       { rows_max: Type.Integer({ minimum: 1, maximum: 65_536, description: "Rows of one run of the model" }) },
       { additionalProperties: false },
     ),
+    queue: Type.Optional(
+      Type.Object(
+        {
+          wait_max_s: Type.Integer({
+            minimum: 1,
+            maximum: 604_800,
+            description: "Longest wait in the queue; when a new request would wait longer, ingest refuses it",
+          }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     timeout_ms: Type.Integer({ minimum: 1, maximum: 600_000, description: "Bound on one run of the model" }),
   },
   { additionalProperties: false, title: "Model manifest" },

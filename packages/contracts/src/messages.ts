@@ -1,4 +1,5 @@
 import Type, { type Static, type TSchema } from "typebox";
+import { DiscardDecision, RedriveDecision } from "./dead-letters.ts";
 import { InferRequest } from "./oip.ts";
 import { DeadOutcome, DoneOutcome } from "./outcome.ts";
 import { EVENTS, OUTCOMES, REQUESTS_TENSOR } from "./streams.ts";
@@ -103,10 +104,58 @@ export const DeliveryFailed = message({
 });
 export type DeliveryFailed = Payload<typeof DeliveryFailed>;
 
+export const DeadLetterRedriven = message({
+  name: "dead-letter.redriven",
+  type: "millrace.dead-letter.redriven.v1",
+  stream: EVENTS.name,
+  address: "evt.{tenant}.{project}.dead-letter.{model}.{id}.{attempt}",
+  description: "Somebody decided that a dead letter runs again; the new request follows from this.",
+  schema: RedriveDecision,
+  from: "ingest",
+  to: ["keeper", "audit"],
+});
+
+export const DeadLetterDiscarded = message({
+  name: "dead-letter.discarded",
+  type: "millrace.dead-letter.discarded.v1",
+  stream: EVENTS.name,
+  address: "evt.{tenant}.{project}.dead-letter.{model}.{id}.{attempt}",
+  description: "Somebody decided that a dead letter stays dead.",
+  schema: DiscardDecision,
+  from: "ingest",
+  to: ["audit"],
+});
+
+export const RequestRequeued = message({
+  name: "request.requeued",
+  type: "millrace.request.requeued.v1",
+  stream: EVENTS.name,
+  address: "evt.{tenant}.{project}.request.{model}.{id}.{sequence}",
+  description: "A request that no consumer held any more, and that had no outcome, was put into its queue again.",
+  schema: Type.Object(
+    {
+      tenant: Type.String(),
+      project: Type.String(),
+      model: Type.String(),
+      id: Type.String(),
+      sequence: Type.Integer({ minimum: 1, description: "Where it was" }),
+      requeued_sequence: Type.Integer({ minimum: 1, description: "Where it is now" }),
+      at: Time,
+    },
+    { additionalProperties: false },
+  ),
+  from: "keeper",
+  to: ["audit"],
+});
+export type RequestRequeued = Payload<typeof RequestRequeued>;
+
 export const MESSAGES = [
   InferenceRequested,
   InferenceCompleted,
   InferenceDeadLettered,
   DeliveryMade,
   DeliveryFailed,
+  DeadLetterRedriven,
+  DeadLetterDiscarded,
+  RequestRequeued,
 ] as const;

@@ -26,9 +26,25 @@ const Asked = Type.Object(
     principal: Type.Optional(Type.String({ description: "Opaque id of who asked" })),
     correlation_id: Type.String(),
     rows: Type.Optional(Type.Integer({ minimum: 1 })),
+    deadline: Type.Optional(Time),
   },
   { additionalProperties: false, description: "What was asked: enough to find and check the request" },
 );
+
+/** An attempt that died and was redriven: links an outcome to those before it. */
+export const PreviousAttempt = Type.Object(
+  {
+    attempt: Type.Integer({ minimum: 1 }),
+    sequence: Type.Integer({ minimum: 1, description: "Position of its dead letter in OUTCOMES" }),
+    code: Type.String({ description: "Why it died" }),
+    completed_at: Time,
+    digest: Type.Optional(Digest),
+  },
+  { additionalProperties: false, title: "PreviousAttempt" },
+);
+export type PreviousAttempt = Type.Static<typeof PreviousAttempt>;
+/** Attempts an outcome names; of more, the last ones. */
+export const PREVIOUS_MAX = 10;
 
 const Common = {
   id: Token,
@@ -37,6 +53,9 @@ const Common = {
   project: Token,
   request: Asked,
   completed_at: Time,
+  previous: Type.Optional(
+    Type.Array(PreviousAttempt, { maxItems: PREVIOUS_MAX, description: "The attempts before this one, oldest first" }),
+  ),
 };
 
 export const DoneOutcome = Type.Object(
@@ -80,6 +99,20 @@ export const DeadOutcome = Type.Object(
       { additionalProperties: false },
     ),
     deliveries: Type.Integer({ minimum: 1, description: "How often the request was delivered to a worker" }),
+    payload: Type.Optional(
+      Type.Object(
+        {
+          size_bytes: Type.Integer({ minimum: 0 }),
+          content_type: Type.Optional(Type.String()),
+          header_length: Type.Optional(Type.Integer({ minimum: 0, description: "Length of its JSON part" })),
+        },
+        {
+          additionalProperties: false,
+          description:
+            "What died. `request.stream` and `request.sequence` are its claim check: retention keeps it there for as long as the dead letter is open",
+        },
+      ),
+    ),
   },
   { additionalProperties: false, title: "DeadOutcome" },
 );

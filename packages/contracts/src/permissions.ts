@@ -25,6 +25,8 @@ export const inboxPrefix = (user: string): string => `_INBOX_${user}`;
 
 /** Subject on which ingest asks audit, and audit's active writer answers. */
 export const AUDIT_QUERY_SUBJECT = "ask.audit.query";
+/** Subject on which ingest asks the keeper for the books. */
+export const CHECK_SUBJECT = "ask.keeper.check";
 
 const api = (...names: string[]): string[] => names.map((name) => `$JS.API.${name}`);
 
@@ -65,6 +67,15 @@ const user = (name: string, publish: string[], subscribe: string[] = [], allowRe
   ...(allowResponses ? { allowResponses } : {}),
 });
 
+/** Scan a stream with an ordered consumer of one's own. */
+const scan = (stream: string): string[] =>
+  api(
+    `CONSUMER.CREATE.${stream}.>`,
+    `CONSUMER.INFO.${stream}.*`,
+    `CONSUMER.MSG.NEXT.${stream}.*`,
+    `CONSUMER.DELETE.${stream}.*`,
+  );
+
 export const USERS = {
   /** Provisions streams and buckets; also the identity of a human operator's tools. The only one without limits. */
   operator: { publish: [">"], subscribe: [">"] },
@@ -76,13 +87,16 @@ export const USERS = {
       ...read(REQUESTS_TENSOR.name),
       ...read(REQUESTS_CHAT.name),
       ...read(OUTCOMES.name),
-      ...api(`STREAM.INFO.${EVENTS.name}`), // whether there is room
-      // Ordered ephemeral consumers for SSE with resume.
-      ...api(`CONSUMER.CREATE.${OUTCOMES.name}.>`, `CONSUMER.INFO.${OUTCOMES.name}.*`),
-      ...api(`CONSUMER.MSG.NEXT.${OUTCOMES.name}.*`, `CONSUMER.DELETE.${OUTCOMES.name}.*`),
+      ...scan(OUTCOMES.name), // SSE with resume; dead letters
+      ...read(EVENTS.name), // what was decided about a dead letter
+      "evt.*.*.dead-letter.>",
+      ...api(`CONSUMER.INFO.${REQUESTS_TENSOR.name}.*`, `CONSUMER.INFO.${REQUESTS_CHAT.name}.*`), // backlogs
       ...watch("models"),
       ...watch("cluster"),
+      ...watch("lanes"),
+      write("lanes"),
       AUDIT_QUERY_SUBJECT,
+      CHECK_SUBJECT,
     ],
     ["live.>"],
   ),
@@ -93,8 +107,11 @@ export const USERS = {
     ...read(OUTCOMES.name),
     ...watch("models"),
     write("models"),
+    ...watch("lanes"),
+    write("lanes"),
+    ...watch("cluster"),
   ]),
-  notifier: user("notifier", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name)]),
+  notifier: user("notifier", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name), ...watch("cluster")]),
   audit: user(
     "audit",
     [
@@ -104,11 +121,33 @@ export const USERS = {
       ...(["OUTCOMES", "EVENTS"] as const).map(
         (stream) => `$JS.API.CONSUMER.DELETE.${stream}.${consumerName.audit(stream)}`,
       ),
+      ...watch("cluster"),
     ],
     [AUDIT_QUERY_SUBJECT],
     true,
   ),
-  bridge: user("bridge", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name)]),
+  bridge: user("bridge", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name), ...watch("cluster")]),
+  // Reads everything, removes what retention lets go, and puts requests back into their queue. It writes no outcome:
+  // whatever it finds without one goes to a worker again.
+  keeper: user(
+    "keeper",
+    [
+      "req.>",
+      "evt.*.*.request.>",
+      ...STREAMS.flatMap(({ name }) => [
+        ...read(name),
+        ...scan(name),
+        ...api(`STREAM.MSG.DELETE.${name}`, `CONSUMER.LIST.${name}`, `CONSUMER.NAMES.${name}`),
+      ]),
+      ...watch("models"),
+      ...watch("lanes"),
+      ...watch("cluster"),
+      write("cluster"),
+      AUDIT_QUERY_SUBJECT,
+    ],
+    [CHECK_SUBJECT],
+    true,
+  ),
 } as const satisfies Record<string, UserPermissions>;
 
 export type UserName = keyof typeof USERS;

@@ -1,3 +1,5 @@
+import type { Lane } from "./lanes.ts";
+
 /**
  * The JetStream streams, buckets and durable consumers. Declared here once; `bus` creates them (`provision`), the
  * permission table and the AsyncAPI document are derived from them.
@@ -49,9 +51,10 @@ export const STREAMS = [REQUESTS_TENSOR, REQUESTS_CHAT, OUTCOMES, EVENTS] as con
 /** The request stream of a runner kind. */
 export const REQUEST_STREAM = { tensor: REQUESTS_TENSOR, chat: REQUESTS_CHAT } as const;
 
-/** Key-value buckets. `cluster` is written by the provisioner only. */
+/** Key-value buckets. `cluster` is written by the provisioner and the keeper only. */
 export const BUCKETS = {
   models: { name: "models", description: "Which models are deployed: manifest and digest by model name" },
+  lanes: { name: "lanes", description: "Which lanes exist: kind, priority, tenant and model that requests came for" },
   cluster: { name: "cluster", description: "What the brokers guarantee, as read from their settings" },
 } as const;
 export type BucketName = keyof typeof BUCKETS;
@@ -65,6 +68,9 @@ export const DURABILITIES = ["memory", "replicated", "fsync"] as const;
  */
 export type Durability = (typeof DURABILITIES)[number];
 
+/** Key in `cluster` of how far retention has come in a stream: `RetentionMark`. */
+export const retentionKey = (stream: string): string => `retention.${stream}`;
+
 /** Settings that every durable consumer shares. */
 export const CONSUMER_DEFAULTS = {
   /**
@@ -76,9 +82,11 @@ export const CONSUMER_DEFAULTS = {
   deliveries_max: 20,
 } as const;
 
-/** Name of a durable consumer: letters, digits, `_` and `-`, never built from raw input. */
+/** Name of a durable consumer: built from checked tokens only. `=` parts them, which no token can hold. */
 export const consumerName = {
-  /** One per model, so that one slow model stops no other. */
+  /** One per lane, so that no tenant, model or priority stops another. */
+  lane: ({ kind, priority, tenant, model }: Lane) => ["inference", kind, priority, tenant, model].join("="),
+  /** One per model. */
   inference: (model: string) => `inference-tensor-${model}`,
   /** Sees the headers of every request and dead-letters those for which no worker pool exists. */
   strays: () => "inference-strays",

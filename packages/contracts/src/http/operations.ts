@@ -1,5 +1,19 @@
 import Type, { type TObject } from "typebox";
 import { AuditHead, AuditPage, AuditQuestion } from "../audit.ts";
+import { CheckReport } from "../books.ts";
+import {
+  DEAD_LETTER_STATES,
+  DEAD_LETTERS_LIMIT_MAX,
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetterPage,
+  DecisionResult,
+  DecisionResults,
+  DiscardMany,
+  DiscardOne,
+  RedriveMany,
+  RedriveOne,
+} from "../dead-letters.ts";
 import type { ErrorCode } from "../errors.ts";
 import { HEADER_LENGTH, InferRequest, InferResponse } from "../oip.ts";
 import { PRIORITIES, TOKEN_PATTERN } from "../subjects.ts";
@@ -46,6 +60,11 @@ const Headers = {
   }),
   traceparent: Type.String({ maxLength: 256, description: "W3C Trace Context; a trace is started when absent" }),
   priority: Type.Enum([...PRIORITIES], { description: "Workers take higher ones first; `normal` when absent" }),
+  deadline: Type.String({
+    maxLength: 40,
+    pattern: "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)$",
+    description: "RFC 3339: a request that has not begun by then dies with its reason instead of running late",
+  }),
   headerLength: Type.String({
     pattern: "^[0-9]{1,7}$",
     description: "Length in bytes of the JSON part; present exactly when binary tensors follow it",
@@ -57,6 +76,7 @@ const submitHeaders = {
   "x-correlation-id": Type.Optional(Headers.correlation),
   traceparent: Type.Optional(Headers.traceparent),
   "millrace-priority": Type.Optional(Headers.priority),
+  "millrace-deadline": Type.Optional(Headers.deadline),
 };
 const inferHeaders = Type.Object({
   ...submitHeaders,
@@ -89,6 +109,9 @@ const SUBMIT_ERRORS = [
   "invalid-query",
   "unknown-model",
   "idempotency-conflict",
+  "tenant-over-share",
+  "overloaded",
+  "too-late",
   "storage-full",
   "unavailable",
 ] as const satisfies readonly ErrorCode[];
@@ -279,6 +302,7 @@ function oip(prefix: "" | "/v1/{tenant}/{project}") {
         ...SUBMIT_ERRORS,
         "unknown-output",
         "wait-timeout",
+        "deadline-exceeded",
         "poison-message",
         "malformed-message",
         "digest-mismatch",
@@ -342,6 +366,140 @@ const auditHead: Operation = {
   errors: ["unavailable"],
 };
 
+const inProject = Type.Object({ tenant: Tenant, project: Project });
+
+const listDeadLetters: Operation = {
+  method: "GET",
+  path: "/v1/{tenant}/{project}/dead-letters",
+  tag: "Dead letters",
+  summary: "The dead letters of a project",
+  description: "In the order in which they died; by default those that are open.",
+  needs: "read",
+  params: inProject,
+  query: Type.Object({
+    ...DeadLetterFilter.properties,
+    state: Type.Optional(Type.Enum([...DEAD_LETTER_STATES, "all"], { default: "open" })),
+    after: Type.Optional(Type.Integer({ minimum: 0, description: "Go on behind this sequence: the last `next`" })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: DEAD_LETTERS_LIMIT_MAX, default: 100 })),
+  }),
+  answers: { 200: json(DeadLetterPage, "A page of them") },
+  errors: ["invalid-token", "invalid-query", "unavailable"],
+};
+
+const getDeadLetter: Operation = {
+  method: "GET",
+  path: "/v1/{tenant}/{project}/models/{model}/dead-letters/{id}",
+  tag: "Dead letters",
+  summary: "One dead letter: why, what came before, and what was decided",
+  needs: "read",
+  params: stateOf,
+  answers: { 200: json(DeadLetter, "The dead letter") },
+  errors: ["invalid-token", "unknown-dead-letter", "unavailable"],
+};
+
+const deadLetterPayload: Operation = {
+  method: "GET",
+  path: "/v1/{tenant}/{project}/models/{model}/dead-letters/{id}/payload",
+  tag: "Dead letters",
+  summary: "What died, byte for byte",
+  needs: "read",
+  params: stateOf,
+  answers: {
+    200: {
+      description: "The payload as it was stored; its digest is in the dead letter",
+      content: { [BINARY]: null },
+      headers: { "Inference-Header-Content-Length": "Length of the JSON part of a binary payload" },
+    },
+  },
+  errors: ["invalid-token", "unknown-dead-letter", "payload-gone", "unavailable"],
+};
+
+const DECIDE_ERRORS = [
+  "invalid-token",
+  "malformed-json",
+  "malformed-body",
+  "unsupported-media-type",
+  "unknown-dead-letter",
+  "storage-full",
+  "unavailable",
+] as const satisfies readonly ErrorCode[];
+
+const redriveDeadLetter: Operation = {
+  method: "POST",
+  path: "/v1/{tenant}/{project}/models/{model}/dead-letters/{id}/redrive",
+  tag: "Dead letters",
+  summary: "Run a dead letter again",
+  description:
+    "Makes the next attempt of the request, with its original payload or another. The same call again completes one that was interrupted; it never runs twice.",
+  needs: "redrive",
+  params: stateOf,
+  body: { content: { [JSON_TYPE]: RedriveOne } },
+  answers: { 200: json(DecisionResult, "It was redriven, or would be") },
+  errors: [
+    ...DECIDE_ERRORS,
+    "dead-letter-decided",
+    "dead-letter-replaced",
+    "payload-gone",
+    "unknown-model",
+    "unknown-input",
+    "missing-input",
+    "wrong-datatype",
+    "wrong-shape",
+    "wrong-value",
+    "body-too-large",
+  ],
+};
+
+const redriveDeadLetters: Operation = {
+  method: "POST",
+  path: "/v1/{tenant}/{project}/dead-letters/redrive",
+  tag: "Dead letters",
+  summary: "Run many dead letters again",
+  description: "The open ones that the filter matches, oldest first. One that cannot be is reported, the others go on.",
+  needs: "redrive",
+  params: inProject,
+  body: { content: { [JSON_TYPE]: RedriveMany } },
+  answers: { 200: json(DecisionResults, "What came of each") },
+  errors: DECIDE_ERRORS,
+};
+
+const discardDeadLetter: Operation = {
+  method: "POST",
+  path: "/v1/{tenant}/{project}/models/{model}/dead-letters/{id}/discard",
+  tag: "Dead letters",
+  summary: "Let a dead letter rest",
+  description: "It stays dead, and out of the list of those that are open.",
+  needs: "redrive",
+  params: stateOf,
+  body: { content: { [JSON_TYPE]: DiscardOne } },
+  answers: { 200: json(DecisionResult, "It was discarded, or would be") },
+  errors: [...DECIDE_ERRORS, "dead-letter-decided", "dead-letter-replaced"],
+};
+
+const discardDeadLetters: Operation = {
+  method: "POST",
+  path: "/v1/{tenant}/{project}/dead-letters/discard",
+  tag: "Dead letters",
+  summary: "Let many dead letters rest",
+  needs: "redrive",
+  params: inProject,
+  body: { content: { [JSON_TYPE]: DiscardMany } },
+  answers: { 200: json(DecisionResults, "What came of each") },
+  errors: DECIDE_ERRORS,
+};
+
+const check: Operation = {
+  method: "GET",
+  path: "/v1/check",
+  tag: "Operations",
+  summary: "Whether the books balance",
+  description:
+    "Reads the streams of all tenants: accepted = done + dead + pending, gaps, effects without outcome and outcomes without effect, consumers that stand still. Takes seconds per million requests.",
+  needs: "operate",
+  answers: { 200: json(CheckReport, "The books, balanced or not") },
+  errors: ["unavailable"],
+};
+
 const root = oip("");
 const project = oip("/v1/{tenant}/{project}");
 
@@ -354,6 +512,14 @@ export const OPERATIONS = {
   listModels,
   auditEntries,
   auditHead,
+  listDeadLetters,
+  getDeadLetter,
+  deadLetterPayload,
+  redriveDeadLetter,
+  redriveDeadLetters,
+  discardDeadLetter,
+  discardDeadLetters,
+  check,
   serverMetadata: root.server,
   serverLive: root.live,
   serverReady: root.serverReady,

@@ -2,7 +2,7 @@ import Type from "typebox";
 import { TOKEN_PATTERN } from "../subjects.ts";
 
 /** What a token may do in a project. */
-export const VERBS = ["submit", "read", "audit", "operate"] as const;
+export const VERBS = ["submit", "read", "audit", "redrive", "operate"] as const;
 export type Verb = (typeof VERBS)[number];
 
 /** What one bearer token allows. The token itself is written nowhere, only its digest. */
