@@ -17,15 +17,12 @@ export { provision, readSyncAlways, recordDurability } from "./provision.ts";
 export { StorageFullError, UnconfirmedError } from "./publish.ts";
 export type { StoredMessage } from "./read.ts";
 export {
-  type Accepted,
   consumeRequests,
   consumeStrays,
-  type NewRequest,
-  publishRequest,
   type RequestDelivery,
   type RequestVerdict,
-  requestExists,
-} from "./requests.ts";
+} from "./request-consumer.ts";
+export { type Accepted, attemptOf, type NewRequest, publishRequest, type Redrive, readRequest } from "./requests.ts";
 export { busSettings, openBus } from "./settings.ts";
 export { openTable, type Table } from "./tables.ts";
 export { done, reject, retry, type Verdict } from "./verdict.ts";

@@ -25,7 +25,8 @@ import {
 } from "./outcomes.ts";
 import { provision, readSyncAlways, recordDurability } from "./provision.ts";
 import type { StoredMessage } from "./read.ts";
-import { consumeRequests, consumeStrays, type NewRequest, publishRequest, type RequestVerdict } from "./requests.ts";
+import { consumeRequests, consumeStrays, type RequestVerdict } from "./request-consumer.ts";
+import { type NewRequest, publishRequest } from "./requests.ts";
 import { openTable } from "./tables.ts";
 import { done, reject, retry } from "./verdict.ts";
 import { wait } from "./wait.ts";

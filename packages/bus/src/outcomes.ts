@@ -176,7 +176,7 @@ export function deliveryMade(
 ): Outgoing {
   const { status, ...named } = effect;
   const body: DeliveryMade = {
-    ...deliveryFacts(outcome.address, outcome.attempt, named),
+    ...deliveryFacts(outcome.address, outcome.envelope, outcome.attempt, named),
     ...(status === undefined ? {} : { status }),
   };
   return deliveryEvent(bus, DeliveryMadeMessage.type, outcome.address, outcome.envelope, body);
@@ -188,17 +188,24 @@ function failedDelivery(bus: Bus, delivery: Delivery, why: Problem, effect: { ch
     bus.log.error({ subject: delivery.subject, problem: why }, "a message that is not an outcome was passed over");
     return undefined;
   }
-  const envelope = fromHeaders(delivery.header);
+  const known = fromHeaders(delivery.header);
+  const envelope = "missing" in known ? undefined : known;
   const body: DeliveryFailed = {
-    ...deliveryFacts(of, delivery.attempt, effect),
+    ...deliveryFacts(of, envelope, delivery.attempt, effect),
     code: why.code,
     detail: why.detail.slice(0, 2000),
   };
-  return deliveryEvent(bus, DeliveryFailedMessage.type, of, "missing" in envelope ? undefined : envelope, body);
+  return deliveryEvent(bus, DeliveryFailedMessage.type, of, envelope, body);
 }
 
-const deliveryFacts = (of: OutcomeSubject, attempts: number, effect: { channel: string; destination: string }) => {
-  const outcome_id = outcomeId(of.id, 1);
+const deliveryFacts = (
+  of: OutcomeSubject,
+  envelope: Envelope | undefined,
+  attempts: number,
+  effect: { channel: string; destination: string },
+) => {
+  // An outcome's event id is its outcome id; what has none was made by hand, and answers a first attempt.
+  const outcome_id = envelope?.id ?? outcomeId(of.id, 1);
   return {
     outcome_id,
     effect_id: effectId(outcome_id, effect.destination),
@@ -219,7 +226,8 @@ function deliveryEvent(
   body: DeliveryMade | DeliveryFailed,
 ): Outgoing {
   const { tenant, project, id } = of;
-  const subject = eventSubject({ tenant, project, kind: "delivery", detail: [body.destination, id, "1"] });
+  const attempt = /\.(\d{1,9})$/.exec(body.outcome_id)?.[1] ?? "1";
+  const subject = eventSubject({ tenant, project, kind: "delivery", detail: [body.destination, id, attempt] });
   return {
     subject,
     exclusive: subject,

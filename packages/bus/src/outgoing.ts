@@ -1,4 +1,4 @@
-import { type Envelope, HEADER_LENGTH, toHeaders } from "@millrace/contracts";
+import { type EncodedBody, type Envelope, HEADER_LENGTH, type RequestAddress, toHeaders } from "@millrace/contracts";
 import { headers, type MsgHdrs } from "nats";
 
 /**
@@ -32,3 +32,14 @@ export function messageHeaders(message: Outgoing): MsgHdrs {
   all.append("Nats-Expected-Last-Subject-Sequence-Subject", message.exclusive);
   return all;
 }
+
+/** The four tokens of an address, and nothing else that the value may carry. */
+export const addressOf = ({ tenant, project, model, id }: RequestAddress): RequestAddress => ({
+  tenant,
+  project,
+  model,
+  id,
+});
+
+export const contentTypeOf = (body: EncodedBody): string =>
+  body.headerLength === undefined ? "application/json" : "application/octet-stream";

@@ -4,7 +4,7 @@ import {
   openDurability,
   publishRequest,
   readOutcome,
-  requestExists,
+  readRequest,
   StorageFullError,
   UnconfirmedError,
 } from "@millrace/bus";
@@ -51,7 +51,7 @@ export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
 
   return {
     publish: (request) => publishRequest(bus, request),
-    exists: (of) => requestExists(bus, of),
+    exists: async (of) => (await readRequest(bus, of)) !== undefined,
     outcome: (of) => readOutcome(bus, of),
     position: async () => (await bus.jsm.streams.info(OUTCOMES.name)).state.last_seq,
     follow: (of, options) => followOutcomes(bus, of, options),

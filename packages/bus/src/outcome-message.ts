@@ -1,0 +1,169 @@
+import {
+  type DeadOutcome,
+  digestOf,
+  type EncodedBody,
+  type Envelope,
+  encodeDead,
+  fromHeaders,
+  InferenceCompleted,
+  InferenceDeadLettered,
+  isToken,
+  type OutcomeState,
+  outcomeFilter,
+  outcomeId,
+  outcomeSubject,
+  PREVIOUS_MAX,
+  PreviousAttempt,
+  type Problem,
+  parseRequestSubject,
+  REQUEST_HEADERS,
+  type RequestAddress,
+  reasonOf,
+} from "@millrace/contracts";
+import Type from "typebox";
+import { Compile } from "typebox/compile";
+import type { Bus } from "./bus.ts";
+import type { Delivery } from "./consume.ts";
+import { addressOf, contentTypeOf, type Outgoing } from "./outgoing.ts";
+import { attemptOf } from "./requests.ts";
+
+/** What the bus knows of an outcome by itself, from the request that it answers. */
+export type OutcomeFacts = Pick<
+  DeadOutcome,
+  "id" | "attempt" | "tenant" | "project" | "request" | "completed_at" | "previous"
+>;
+
+/** What the headers and the position of a delivered request say. */
+export type Asked = {
+  request: DeadOutcome["request"];
+  attempt: number;
+  /** Position of the dead letter that the outcome replaces; 0 for a first attempt. */
+  answers: number;
+  previous: readonly PreviousAttempt[];
+};
+
+/** The one place where the message that ends a request is made. */
+export function outcomeMessage(
+  bus: Bus,
+  of: RequestAddress,
+  outcome: {
+    state: OutcomeState;
+    attempt: number;
+    answers: number;
+    body: EncodedBody;
+    source: Pick<Envelope, "correlationid" | "principal" | "traceparent">;
+  },
+): Outgoing {
+  const subject = outcomeSubject({ ...addressOf(of), state: outcome.state });
+  const { correlationid, principal, traceparent } = outcome.source;
+  return {
+    subject,
+    exclusive: outcomeFilter(of),
+    expected: outcome.answers,
+    body: outcome.body.bytes,
+    ...(outcome.body.headerLength === undefined ? {} : { headerLength: outcome.body.headerLength }),
+    envelope: {
+      id: outcomeId(of.id, outcome.attempt),
+      type: outcome.state === "done" ? InferenceCompleted.type : InferenceDeadLettered.type,
+      source: `/millrace/${bus.user}`,
+      subject,
+      time: new Date().toISOString(),
+      datacontenttype: contentTypeOf(outcome.body),
+      correlationid,
+      ...(principal === undefined ? {} : { principal }),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
+  };
+}
+
+/** The dead letter of a delivery, whatever the delivery is: it may be no request at all. */
+export function deadLetterOf(bus: Bus, delivery: Delivery, why: Problem): Outgoing {
+  const of = parseRequestSubject(delivery.subject) ?? salvage(delivery);
+  const asked = askedOf(delivery, of.id);
+  const traceparent = delivery.header("traceparent");
+  const contentType = delivery.header("content-type");
+  const body = encodeDead({
+    ...factsOf(of, asked),
+    state: "dead",
+    model: { name: of.model },
+    reason: reasonOf(why.code, why.detail, why.at),
+    deliveries: delivery.attempt,
+    payload: {
+      size_bytes: delivery.body.byteLength,
+      ...(contentType === undefined ? {} : { content_type: contentType }),
+      ...(delivery.headerLength === undefined || !Number.isSafeInteger(delivery.headerLength)
+        ? {}
+        : { header_length: Math.max(0, delivery.headerLength) }),
+    },
+  });
+  const { correlation_id, principal } = asked.request;
+  return outcomeMessage(bus, of, {
+    state: "dead",
+    attempt: asked.attempt,
+    answers: asked.answers,
+    body,
+    source: {
+      correlationid: correlation_id,
+      ...(principal === undefined ? {} : { principal }),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    },
+  });
+}
+
+/** What was asked, as far as headers and position tell. */
+export function askedOf(delivery: Delivery, id: string, envelope = fromHeaders(delivery.header)): Asked {
+  const known = "missing" in envelope ? undefined : envelope;
+  const rows = Number(delivery.header(REQUEST_HEADERS.rows));
+  const deadline = delivery.header(REQUEST_HEADERS.deadline);
+  const answers = Number(delivery.header(REQUEST_HEADERS.answers) ?? 0);
+  return {
+    request: {
+      digest: digestOf(delivery.body),
+      stream: delivery.stream,
+      sequence: delivery.sequence,
+      subject: delivery.subject,
+      accepted_at: known?.time ?? delivery.stored_at.toISOString(),
+      correlation_id: known?.correlationid ?? id,
+      ...(known?.principal === undefined ? {} : { principal: known.principal }),
+      ...(Number.isInteger(rows) && rows > 0 ? { rows } : {}),
+      ...(deadline === undefined ? {} : { deadline }),
+    },
+    attempt: attemptOf(delivery),
+    answers: Number.isSafeInteger(answers) && answers >= 0 ? answers : 0,
+    previous: previousOf(delivery.header(REQUEST_HEADERS.history)),
+  };
+}
+
+export const factsOf = (of: RequestAddress, { request, attempt, previous }: Asked): OutcomeFacts => ({
+  id: of.id,
+  attempt,
+  tenant: of.tenant,
+  project: of.project,
+  request,
+  completed_at: new Date().toISOString(),
+  ...(previous.length > 0 ? { previous: [...previous] } : {}),
+});
+
+const history = Compile(Type.Array(PreviousAttempt));
+
+/** The attempts before, as the header lists them; a header that does not read is passed over: it decides nothing. */
+function previousOf(header: string | undefined): readonly PreviousAttempt[] {
+  if (header === undefined) return [];
+  try {
+    const listed: unknown = JSON.parse(header);
+    return history.Check(listed) ? listed.slice(-PREVIOUS_MAX) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** An address for a message whose subject holds no valid one: what can be read of it, and its position as the id. */
+function salvage(delivery: Delivery): RequestAddress {
+  const [, , , tenant, project, model] = delivery.subject.split(".");
+  const token = (value: string | undefined) => {
+    const readable = (value ?? "").replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64);
+    return isToken(readable) ? readable : "unknown";
+  };
+  const id = `${delivery.stream}-${delivery.sequence}`;
+  return { tenant: token(tenant), project: token(project), model: token(model), id };
+}
