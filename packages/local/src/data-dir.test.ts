@@ -70,6 +70,7 @@ test("models are gathered by name from folders and directories of folders; a nam
 
 test("the broker's configuration denies by default and keeps a password from being read as syntax", () => {
   const config = natsConfig({
+    name: "one",
     port: 1,
     storeDir: '/with space/and "quotes"',
     users: {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { obeyParent } from "./cluster-commands.ts";
 import type { Demo } from "./demo/demo.ts";
 import { watchLogs } from "./log-watch.ts";
 import { startMillrace } from "./millrace.ts";
@@ -51,6 +52,7 @@ async function serve(options: Options, screen: Screen, signal: AbortSignal): Pro
       onChange: (name, change) => screen.change(name, change),
     }),
   );
+  if (millrace.cluster !== undefined) stack.use(obeyParent(millrace.cluster));
   screen.serving();
   stack.use(watchLogs(millrace.dataDir.file("logs"), (warning) => screen.warn(warning)));
   screen.row("ready", `${millrace.run.http}; how to get in: ${millrace.runFile}`);

@@ -6,7 +6,8 @@ import { SERVICE_NAMES, type ServiceName, USERS } from "@millrace/contracts/perm
 import { repositoryRoot } from "./binaries.ts";
 import { type DataDir, openDataDir, writeAtomically } from "./data-dir.ts";
 import { gatherModels } from "./models-dir.ts";
-import { type NatsServer, SYSTEM_USER, startNatsServer } from "./nats-server.ts";
+import { type NatsCluster, startNatsCluster } from "./nats-cluster.ts";
+import { SYSTEM_USER, startNatsServer } from "./nats-server.ts";
 import type { Options } from "./options.ts";
 import { runJob } from "./processes/job.ts";
 import { rotate } from "./processes/log-file.ts";
@@ -16,13 +17,13 @@ import { type Reaper, startReaper } from "./processes/reaper.ts";
 import { type Run, removeRunFile, writeRunFile } from "./run-file.ts";
 import { readSecrets } from "./secrets.ts";
 import { launchServiceBus, SUBSCRIPTIONS, serviceBusPlace, TOPIC } from "./service-bus.ts";
-import { baseEnvironment, launchService, natsSettings, type Surroundings } from "./services.ts";
+import { type Broker, baseEnvironment, launchService, natsSettings, type Surroundings } from "./services.ts";
 
 /** Whose demonstration data it is: one tenant with one project. */
 export const TENANT = "demo";
 export const PROJECT = "plant-a";
 
-export type MillraceOptions = Pick<Options, "dataDir" | "demo" | "models" | "ports"> & {
+export type MillraceOptions = Pick<Options, "dataDir" | "demo" | "models" | "ports" | "cluster"> & {
   /** Notification rules, as the notifier reads them. */
   rules: readonly unknown[];
   /** Settings that every process gets. */
@@ -39,6 +40,8 @@ export type Millrace = AsyncDisposable & {
   readonly runFile: string;
   readonly dataDir: DataDir;
   readonly processes: ReadonlyMap<string, ManagedProcess>;
+  /** Undefined when it runs on one nats-server. */
+  readonly cluster: NatsCluster | undefined;
 };
 
 /**
@@ -65,7 +68,8 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     publish: () => {},
   };
   const serviceBus = await serviceBusPlace(dataDir, { port: options.ports.amqp, demo: options.demo });
-  const nats = await startNats(parts, stack);
+  const cluster = options.cluster ? await startCluster(parts, stack) : undefined;
+  const nats = cluster ?? (await startNats(parts, stack));
   options.signal?.throwIfAborted();
   const httpPort = await freePortFrom(options.ports.http);
   const around: Surroundings = {
@@ -106,6 +110,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     runFile,
     dataDir,
     processes: parts.processes,
+    cluster,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -122,7 +127,7 @@ type Parts = {
 /** Every outcome of every model goes to one topic. */
 const ROUTES = { routes: [{ name: "predictions", topic: TOPIC }] };
 
-async function startNats(parts: Parts, stack: AsyncDisposableStack): Promise<NatsServer> {
+async function startNats(parts: Parts, stack: AsyncDisposableStack): Promise<Broker> {
   const nats = stack.use(
     await startNatsServer({
       dataDir: parts.dataDir.path,
@@ -138,6 +143,22 @@ async function startNats(parts: Parts, stack: AsyncDisposableStack): Promise<Nat
   return nats;
 }
 
+async function startCluster(parts: Parts, stack: AsyncDisposableStack): Promise<NatsCluster> {
+  const cluster = stack.use(
+    await startNatsCluster({
+      dataDir: parts.dataDir.path,
+      port: parts.options.ports.nats,
+      users: USERS,
+      supervise: true,
+      reaper: parts.reaper,
+      logFile: (node) => logFile(parts.dataDir, node),
+      onChange: (node, change) => changes(parts, node)(change),
+    }),
+  );
+  for (const { name, server } of cluster.nodes) parts.processes.set(name, server.process);
+  return cluster;
+}
+
 /**
  * Services start on a broker that has the streams and buckets. A data directory that was provisioned by the same code
  * has them already: there the job runs beside the services, which saves a second.
@@ -145,7 +166,8 @@ async function startNats(parts: Parts, stack: AsyncDisposableStack): Promise<Nat
 async function provisionAndStart(parts: Parts, stack: AsyncDisposableStack, around: Surroundings): Promise<void> {
   const stamp = parts.dataDir.file("provisioned");
   const code = ["packages/contracts/src/streams.ts", "packages/bus/src/provision.ts"];
-  const digest = digestOfFiles(code.map((file) => path.join(repositoryRoot, file)));
+  const replicas = replicasOf(parts.options);
+  const digest = `${replicas} ${digestOfFiles(code.map((file) => path.join(repositoryRoot, file)))}`;
   if (readIfThere(stamp) === digest) {
     const results = await Promise.allSettled([startServices(parts, stack, around), provision(parts, around.nats)]);
     for (const result of results) if (result.status === "rejected") throw result.reason;
@@ -158,7 +180,7 @@ async function provisionAndStart(parts: Parts, stack: AsyncDisposableStack, arou
 }
 
 /** Makes the streams and buckets, and writes down what the broker guarantees. */
-async function provision({ options, dataDir, reaper }: Parts, nats: NatsServer): Promise<void> {
+async function provision({ options, dataDir, reaper }: Parts, nats: Broker): Promise<void> {
   await runJob({
     name: "provision",
     command: process.execPath,
@@ -168,6 +190,7 @@ async function provision({ options, dataDir, reaper }: Parts, nats: NatsServer):
       ...natsSettings("operator", nats),
       NATS_SYSTEM_USER: SYSTEM_USER,
       NATS_SYSTEM_PASSWORD: nats.passwordOf(SYSTEM_USER),
+      REPLICAS: String(replicasOf(options)),
       ...options.env,
     },
     logFile: await logFile(dataDir, "provision"),
@@ -175,6 +198,8 @@ async function provision({ options, dataDir, reaper }: Parts, nats: NatsServer):
     timeout_ms: 60_000,
   });
 }
+
+const replicasOf = ({ cluster }: Pick<Options, "cluster">) => (cluster ? 3 : 1);
 
 /** The slowest first: models take longest to be ready, and two cores have to do for all. */
 const START_ORDER = ["inference", "ingest", "bridge", "notifier", "audit"] as const satisfies readonly ServiceName[];

@@ -4,20 +4,35 @@ import type { UserPermissions } from "@millrace/contracts";
 const STORE_BYTES_MAX = 32 * 1024 ** 3;
 
 export type NatsConfig = {
+  /** Unique in a cluster. */
+  name: string;
   port: number;
   storeDir: string;
   users: Readonly<Record<string, UserPermissions>>;
   passwordOf: (user: string) => string;
   systemUser: string;
+  cluster?: ClusterConfig;
+};
+
+/** A server's place among the others. */
+export type ClusterConfig = {
+  /** Where the others' routes come in. */
+  port: number;
+  /** The routes this server makes, as ports. Each pair of servers needs one of them to make it. */
+  routes: readonly number[];
+  /** Shared by all nodes, so that no other process of this machine joins them. */
+  password: string;
+  /** Port of the HTTP side that tells health and stream leaders. */
+  monitorPort: number;
 };
 
 /**
  * The server's configuration. It is written as JSON, which nats-server's own format includes, so that a password or
  * a path can never be read as syntax. The file holds passwords: keep it private.
  */
-export function natsConfig({ port, storeDir, users, passwordOf, systemUser }: NatsConfig): string {
+export function natsConfig({ name, port, storeDir, users, passwordOf, systemUser, cluster }: NatsConfig): string {
   const config = {
-    server_name: "millrace-local",
+    server_name: name,
     host: "127.0.0.1",
     port,
     // The default acknowledges before the disk has the message and flushes every two minutes.
@@ -40,8 +55,28 @@ export function natsConfig({ port, storeDir, users, passwordOf, systemUser }: Na
       },
       SYS: { users: [{ user: systemUser, password: passwordOf(systemUser) }] },
     },
+    ...(cluster ? clusterSection(cluster) : {}),
   };
   return `${JSON.stringify(config, null, 2)}\n`;
+}
+
+const ROUTE_USER = "route";
+
+function clusterSection({ port, routes, password, monitorPort }: ClusterConfig) {
+  return {
+    http: `127.0.0.1:${monitorPort}`,
+    cluster: {
+      name: "millrace",
+      host: "127.0.0.1",
+      port,
+      authorization: { user: ROUTE_USER, password },
+      routes: routes.map((route) => `nats://${ROUTE_USER}:${password}@127.0.0.1:${route}`),
+      // Only the ways stated here, none learnt from the others: those would lead past a cut. The address that servers
+      // tell each other is one where nobody listens (port 1, tcpmux), and clients are told of no other server.
+      advertise: "127.0.0.1:1",
+      no_advertise: true,
+    },
+  };
 }
 
 /** A list in `allow` denies everything else; an empty list denies all of it. */

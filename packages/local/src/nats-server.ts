@@ -3,19 +3,25 @@ import { createConnection } from "node:net";
 import path from "node:path";
 import type { UserPermissions } from "@millrace/contracts";
 import { findBinary } from "./binaries.ts";
-import { natsConfig } from "./nats-config.ts";
+import { type ClusterConfig, natsConfig } from "./nats-config.ts";
 import { ManagedProcess, type ProcessChange } from "./processes/managed-process.ts";
 import { freePortFrom } from "./processes/ports.ts";
 import { type Reaper, startReaper } from "./processes/reaper.ts";
 import { readSecrets } from "./secrets.ts";
 
 export type NatsServerOptions = {
+  /** Its process name, and its server name. @default "nats-server" */
+  name?: string;
   /** Holds the configuration, the passwords and the JetStream store; they survive a restart. */
   dataDir: string;
   /** 0 for any free port; a taken one is an error only when the server cannot listen. */
   port?: number;
   /** Who may connect, each with a password of its own and default-deny permissions. */
   users: Readonly<Record<string, UserPermissions>>;
+  /** Where the passwords are. @default `secrets` in the data directory */
+  secretsDir?: string;
+  /** Its place in a cluster; without one it stands alone. */
+  cluster?: ClusterConfig;
   /** Start the server again when it dies. */
   supervise?: boolean;
   /** The caller's, when it has one already. */
@@ -49,10 +55,10 @@ export const SYSTEM_USER = "system";
  * @throws when there is no binary, or the server does not answer within 30 s; the message ends with its log
  */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
-  const { dataDir, users } = options;
+  const { dataDir, users, name = "nats-server", secretsDir = path.join(dataDir, "secrets") } = options;
   const binary = findBinary("nats-server");
   const port = await freePortFrom(options.port ?? 0);
-  const secrets = readSecrets(path.join(dataDir, "secrets"), [...Object.keys(users), SYSTEM_USER].map(secretName));
+  const secrets = readSecrets(secretsDir, [...Object.keys(users), SYSTEM_USER].map(secretName));
   const passwordOf = (user: string): string => {
     const password = secrets[secretName(user)];
     if (password === undefined) throw new Error(`there is no NATS user "${user}"`);
@@ -61,20 +67,31 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   const config = path.join(dataDir, "nats-server.conf");
   const storeDir = path.join(dataDir, "nats");
   mkdirSync(storeDir, { recursive: true, mode: 0o700 });
-  writePrivate(config, natsConfig({ port, storeDir, users, passwordOf, systemUser: SYSTEM_USER }));
+  writePrivate(
+    config,
+    natsConfig({
+      name,
+      port,
+      storeDir,
+      users,
+      passwordOf,
+      systemUser: SYSTEM_USER,
+      ...(options.cluster ? { cluster: options.cluster } : {}),
+    }),
+  );
 
   await using stack = new AsyncDisposableStack();
   const reaper = options.reaper ?? stack.use(startReaper());
   const server = stack.use(
     new ManagedProcess({
-      name: "nats-server",
+      name,
       launch: async () => ({
         command: binary,
         args: ["-c", config],
         env: { PATH: process.env.PATH ?? "" },
         isReady: () => answers(port),
       }),
-      logFile: options.logFile ?? path.join(dataDir, "logs", "nats-server.log"),
+      logFile: options.logFile ?? path.join(dataDir, "logs", `${name}.log`),
       reaper,
       restart: options.supervise ?? false,
       ...(options.onChange ? { onChange: options.onChange } : {}),

@@ -4,6 +4,8 @@ import { parseArgs } from "node:util";
 export type Options = {
   dataDir: string;
   demo: boolean;
+  /** Three nats-servers that replicate, instead of one. */
+  cluster: boolean;
   /** Model folders besides the repository's own, or directories of them. */
   models: readonly string[];
   /** Notification rules besides the demonstration's: a JSON file as the notifier reads it. */
@@ -15,11 +17,12 @@ export type Options = {
 export const HELP = `npm start -- [options]       Runs Millrace on this machine; Ctrl-C stops it.
 
   --no-demo          only serve, without the demonstration
+  --cluster          three nats-servers that replicate each stream (R3), instead of one
   --data DIR         where all state is kept (default .millrace); one Millrace per directory
   --models DIR       a model folder, or a directory of them, besides the repository's own (repeatable)
   --rules FILE       notification rules (the notifier's file, as JSON), besides the demonstration's
   --http-port N      8080, or the next free one
-  --nats-port N      4222, or the next free one
+  --nats-port N      4222, or the next free one; a cluster takes three
   --amqp-port N      5672, or the next free one
   --help             this text
 
@@ -36,6 +39,7 @@ export function parseOptions(args: readonly string[], cwd: string): Options | "h
     allowPositionals: false,
     options: {
       "no-demo": { type: "boolean", default: false },
+      cluster: { type: "boolean", default: false },
       data: { type: "string", default: ".millrace" },
       models: { type: "string", multiple: true, default: [] },
       rules: { type: "string" },
@@ -49,6 +53,7 @@ export function parseOptions(args: readonly string[], cwd: string): Options | "h
   return {
     dataDir: path.resolve(cwd, values.data),
     demo: !values["no-demo"],
+    cluster: values.cluster,
     models: values.models.map((folder) => path.resolve(cwd, folder)),
     rules: values.rules === undefined ? undefined : path.resolve(cwd, values.rules),
     ports: {

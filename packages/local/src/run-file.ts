@@ -8,7 +8,7 @@ import { writeAtomically } from "./data-dir.ts";
 export type Run = {
   /** Base URL of the HTTP API. */
   http: string;
-  /** `nats://operator:<password>@127.0.0.1:<port>` */
+  /** `nats://operator:<password>@127.0.0.1:<port>`; of a cluster, one for each node, comma-separated. */
   nats: string;
   serviceBus: { connectionString: string; topic: string; subscription: string };
   /** Bearer token for every HTTP route but health. */

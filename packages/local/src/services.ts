@@ -10,7 +10,7 @@ import type { ServiceBusPlace } from "./service-bus.ts";
 /** What the services of one Millrace have in common. */
 export type Surroundings = {
   dataDir: DataDir;
-  nats: NatsServer;
+  nats: Broker;
   httpPort: number;
   modelsDir: string;
   tokensFile: string;
@@ -20,6 +20,9 @@ export type Surroundings = {
   /** Settings of the caller that every process gets; they win over ours. */
   env: Readonly<Record<string, string>>;
 };
+
+/** One nats-server or a cluster: where it is, and who gets in. */
+export type Broker = Pick<NatsServer, "url" | "urlFor" | "passwordOf">;
 
 const entryPoint = (name: string) => path.join(repositoryRoot, "services", name, "src/main.ts");
 
@@ -59,7 +62,7 @@ const settings: Record<ServiceName, (around: Surroundings) => Record<string, str
 };
 
 /** Who a process is on NATS. */
-export const natsSettings = (user: string, nats: NatsServer): Record<string, string> => ({
+export const natsSettings = (user: string, nats: Broker): Record<string, string> => ({
   NATS_URL: nats.url,
   NATS_USER: user,
   NATS_PASSWORD: nats.passwordOf(user),

@@ -6,6 +6,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Run } from "@millrace/local";
 import { createClient, type HttpClient } from "./client.ts";
+import { type ClusterRemote, clusterRemote } from "./cluster-remote.ts";
 import { eventually } from "./eventually.ts";
 import type { TopicFollower } from "./topic.ts";
 
@@ -17,6 +18,8 @@ const OUTPUT_KEPT = 64 * 1024;
 
 export type MillraceOptions = {
   demo?: boolean;
+  /** On three nats-servers that replicate, instead of one. */
+  cluster?: boolean;
   /** Model folders besides the repository's own, or directories of them. */
   models?: readonly string[];
   /** A notification rules file. */
@@ -35,6 +38,8 @@ export type TestMillrace = AsyncDisposable &
     readonly dataDir: string;
     /** The runner's own process. */
     readonly pid: number;
+    /** @throws when it runs on one nats-server */
+    readonly cluster: ClusterRemote;
     /** What the runner wrote to the terminal so far. */
     output(): string;
     /** SIGKILL to a process; answers its new pid once the runner has started it again. */
@@ -50,15 +55,17 @@ export async function startMillrace(options: MillraceOptions = {}): Promise<Test
   const dataDir = options.dataDir ?? (await mkdtemp(path.join(tmpdir(), "millrace-run-")));
   const args = ["--data", dataDir, "--http-port", "0", "--nats-port", "0", "--amqp-port", "0"];
   if (!options.demo) args.push("--no-demo");
+  if (options.cluster) args.push("--cluster");
   for (const folder of options.models ?? []) args.push("--models", folder);
   if (options.rules !== undefined) args.push("--rules", options.rules);
   const { MILLRACE_WRAPPER_PID: _, ...inherited } = process.env;
   const child = spawn(process.execPath, [RUNNER, ...args], {
     env: { ...inherited, ...options.env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...(options.cluster ? ["ipc" as const] : [])],
   });
+  const remote = options.cluster ? clusterRemote(child) : undefined;
   let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of [child.stdout!, child.stderr!]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
       output = (output + text).slice(-OUTPUT_KEPT);
     });
@@ -98,6 +105,11 @@ export async function startMillrace(options: MillraceOptions = {}): Promise<Test
     },
     dataDir,
     pid: child.pid!,
+    get cluster() {
+      if (remote === undefined)
+        throw new Error("this Millrace runs on one nats-server: start it with { cluster: true }");
+      return remote;
+    },
     output: () => output,
     async kill(name) {
       const pid = readRun().processes[name];

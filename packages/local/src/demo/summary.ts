@@ -19,7 +19,7 @@ export function sayWhereThingsAre(screen: Screen, millrace: Millrace, reading: r
 
   screen.heading("Where things are");
   line("HTTP API", run.http);
-  line("NATS", run.nats.replace(/\/\/.*@/, "//"));
+  line("NATS", run.nats.replace(/\/\/[^@]*@/g, "//"));
   line(
     "Service Bus",
     `${/sb:\/\/[^;/]+/.exec(run.serviceBus.connectionString)?.[0]}, topic ${run.serviceBus.topic}, subscription ${run.serviceBus.subscription}`,
