@@ -39,6 +39,14 @@ export const RedriveDecision = Type.Object(
       description: "Position of the id's last request: what the new request is compare-and-set on",
     }),
     digest: Type.String({ description: "`sha256:<hex>` of the payload that runs" }),
+    original_digest: Type.Optional(
+      Type.String({ description: "Digest under which the id was first accepted, when another payload runs" }),
+    ),
+    rows: Type.Integer({ minimum: 1 }),
+    model_version: Type.String({
+      description: "The model that was deployed when it was decided: what the payload fits",
+    }),
+    model_digest: Type.String(),
     edited: Type.Boolean(),
     payload: Type.Optional(
       Type.Object(
@@ -136,6 +144,7 @@ export type DiscardOne = Type.Static<typeof DiscardOne>;
 
 const Many = {
   filter: Type.Optional(DeadLetterFilter),
+  after: Type.Optional(Type.Integer({ minimum: 0, description: "Go on behind this sequence: the last `next`" })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: DEAD_LETTERS_LIMIT_MAX, default: 100 })),
 };
 /** Body of a redrive of the open dead letters that a filter matches, oldest first. */
@@ -173,7 +182,8 @@ export const DecisionResults = Type.Object(
   {
     matched: Type.Integer({ minimum: 0 }),
     results: Type.Array(DecisionResult),
-    more: Type.Boolean({ description: "More match than the limit let through" }),
+    more: Type.Boolean({ description: "There may be more that match" }),
+    next: Type.Optional(Type.Integer({ description: "Ask with `after` = this for those that follow" })),
   },
   { additionalProperties: false, title: "DecisionResults" },
 );

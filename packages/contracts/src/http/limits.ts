@@ -7,6 +7,8 @@ export const LIMITS = {
   body_bytes: 1024 * KiB,
   /** A request as it is stored, which leaves room for its headers. Canonical JSON may be longer than what was sent. */
   stored_bytes: 1024 * KiB - 16 * KiB,
+  /** The payload that a redrive runs instead of the original: it travels in the decision's event, in base64. */
+  edited_bytes: 720 * KiB,
   /** `Prefer: wait=N`; a longer wait is cut to this. */
   wait_s: 60,
   /** How long an OIP `infer` waits when `Prefer` says nothing. */
