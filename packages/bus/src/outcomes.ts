@@ -28,7 +28,7 @@ import type { Bus } from "./bus.ts";
 import { type ConsumeHooks, type ConsumerSpec, type Consumption, consume, type Delivery } from "./consume.ts";
 import { headerReader } from "./header-reader.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { readLast } from "./read.ts";
+import { readLast, type StoredMessage } from "./read.ts";
 import type { Verdict } from "./verdict.ts";
 import { wait } from "./wait.ts";
 
@@ -244,6 +244,10 @@ function deliveryEvent(
     },
   };
 }
+
+/** The outcome that a stored message is, or why it is none. */
+export const outcomeIn = ({ subject, sequence, body, header }: StoredMessage): Result<StoredOutcome> =>
+  toOutcome(subject, sequence, body, header);
 
 function toOutcome(
   subject: string,

@@ -20,10 +20,21 @@ const NOT_FOUND = "404";
  * @throws NatsError when no server answers in time.
  */
 export async function readLast(bus: Bus, stream: string, filter: string): Promise<StoredMessage | undefined> {
-  const query = { last_by_subj: filter };
-  const found =
-    (await orAbsent(bus.jsm.direct.getMessage(stream, query))) ??
-    (await orAbsent(bus.jsm.streams.getMessage(stream, query)));
+  const found = await orAbsent(bus.jsm.direct.getMessage(stream, { last_by_subj: filter }));
+  return found ? fromStored(found) : await readLastFromLeader(bus, stream, filter);
+}
+
+/** The same from the stream's leader, who is never behind: for a decision that follows from what is found.
+ * @throws NatsError when no server answers in time. */
+export async function readLastFromLeader(bus: Bus, stream: string, filter: string): Promise<StoredMessage | undefined> {
+  const found = await orAbsent(bus.jsm.streams.getMessage(stream, { last_by_subj: filter }));
+  return found && fromStored(found);
+}
+
+/** The message at a position, or undefined when it was never there or is not retained any more.
+ * @throws NatsError when no server answers in time. */
+export async function readAt(bus: Bus, stream: string, sequence: number): Promise<StoredMessage | undefined> {
+  const found = await orAbsent(bus.jsm.streams.getMessage(stream, { seq: sequence }));
   return found && fromStored(found);
 }
 
