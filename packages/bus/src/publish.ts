@@ -1,12 +1,12 @@
-import { randomInt } from "node:crypto";
 import type { Logger } from "@millrace/kit";
 import { type JetStreamClient, type NatsConnection, NatsError } from "nats";
-import { messageHeaders, type Outgoing, type Stored } from "./outgoing.ts";
+import type { HeaderBlock } from "./header-block.ts";
+import type { Outgoing, Stored } from "./outgoing.ts";
 import { wait } from "./wait.ts";
 
 /** JetStream error codes that decide. https://github.com/nats-io/nats-server/blob/main/server/errors.json */
-const WRONG_LAST_SEQUENCE = 10071; // a message exists: someone wrote before us
-const FULL = [10077, 10047, 10023]; // stream, store or account limit reached
+export const WRONG_LAST_SEQUENCE = 10071; // a message exists: someone wrote before us
+export const FULL: readonly number[] = [10077, 10047, 10023]; // stream, store or account limit reached
 const PUBLISH_TRIES = 5;
 
 /** The streams cannot take more; nothing was stored. */
@@ -21,14 +21,14 @@ export class UnconfirmedError extends Error {
 export type PublishTarget = { nc: NatsConnection; js: JetStreamClient; log: Logger };
 
 /**
- * Stores a message under compare-and-set, expecting that none exists. Answers `stored: false` when one does. "In
+ * Stores a message under compare-and-set. Answers `stored: false` when another exists than the one expected. "In
  * flight" (10164), no responders and time-outs mean unknown: they are tried again, which compare-and-set makes safe.
  * @throws StorageFullError, UnconfirmedError
  */
-export async function publishSingle(to: PublishTarget, message: Outgoing): Promise<Stored> {
+export async function publishSingle(to: PublishTarget, message: Outgoing, headers: HeaderBlock): Promise<Stored> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const ack = await to.js.publish(message.subject, message.body, { headers: messageHeaders(message) });
+      const ack = await to.js.publish(message.subject, message.body, { headers });
       return { stored: true, stream: ack.stream, sequence: ack.seq };
     } catch (cause) {
       const code = cause instanceof NatsError ? cause.api_error?.err_code : undefined;
@@ -40,7 +40,7 @@ export async function publishSingle(to: PublishTarget, message: Outgoing): Promi
       if (attempt === PUBLISH_TRIES || to.nc.isClosed())
         throw new UnconfirmedError(`the broker did not confirm ${message.subject} in ${attempt} tries`, { cause });
       to.log.warn({ err: cause, subject: message.subject, attempt }, "publish not confirmed; trying again");
-      await wait(100 * 2 ** attempt + randomInt(100));
+      await wait(100 * 2 ** attempt + Math.random() * 100); // not crypto's: a simulated world replaces it
     }
   }
 }

@@ -12,7 +12,7 @@ import {
 } from "@millrace/contracts";
 import type { Bus } from "./bus.ts";
 import { addressOf, contentTypeOf } from "./outgoing.ts";
-import { readLast, type StoredMessage } from "./read.ts";
+import { readLast, readLastFromLeader, type StoredMessage } from "./read.ts";
 
 /** A request that passed validation, ready to be stored. */
 export type NewRequest = RequestAddress & {
@@ -89,7 +89,8 @@ export async function publishRequest(bus: Bus, request: NewRequest): Promise<Acc
     },
   });
   if (stored.stored) return { kind: "accepted", sequence: stored.sequence, digest, repeated: false };
-  const existing = await readRequest(bus, request);
+  // A replica may still show the attempt before the one that we were refused for, and our own redrive look like another's.
+  const existing = await readLastFromLeader(bus, REQUEST_STREAM.tensor.name, exclusive);
   if (redrive ? isAttempt(existing, redrive.attempt, digest) : originalDigestOf(existing) === digest)
     return { kind: "accepted", sequence: existing!.sequence, digest, repeated: true };
   return { kind: "conflict", digest, existing: originalDigestOf(existing) ?? "unknown" };
