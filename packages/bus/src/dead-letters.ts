@@ -35,7 +35,7 @@ export type StoredDeadLetter = {
   decision?: DeadLetterDecision;
 };
 
-export const stateOfDeadLetter = ({ decision }: Pick<StoredDeadLetter, "decision">): DeadLetterState =>
+const stateOfDeadLetter = ({ decision }: Pick<StoredDeadLetter, "decision">): DeadLetterState =>
   decision?.decision ?? "open";
 
 /** The dead letter of an id, as the leaders of its streams know it; undefined when its last outcome is none. */

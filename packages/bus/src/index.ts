@@ -11,7 +11,6 @@ export {
   readDeadLetterPayload,
   readRedriveBasis,
   type StoredDeadLetter,
-  stateOfDeadLetter,
 } from "./dead-letters.ts";
 export { openDurability } from "./durability.ts";
 export {

@@ -2,11 +2,20 @@ import { LIMITS, OPERATIONS, type Operation, type OperationId } from "@millrace/
 import { type Health, healthRoutes, type Logger, type Registry } from "@millrace/kit";
 import Fastify, { type FastifyInstance } from "fastify";
 import { meterStreams, meterWaits } from "./adapters/metered.ts";
-import type { Ledger, Models, OutcomeWaits, Streams, Tokens } from "./domain/ports.ts";
+import type { DeadLetters, Ledger, Models, OutcomeWaits, Streams, Tokens } from "./domain/ports.ts";
 import { observe } from "./handlers/access-log.ts";
 import { onAuditEntries, onAuditHead } from "./handlers/audit.ts";
 import { onBulk } from "./handlers/bulk.ts";
 import type { Handler } from "./handlers/call.ts";
+import {
+  onDeadLetterPayload,
+  onDiscardDeadLetter,
+  onDiscardDeadLetters,
+  onGetDeadLetter,
+  onListDeadLetters,
+  onRedriveDeadLetter,
+  onRedriveDeadLetters,
+} from "./handlers/dead-letters.ts";
 import { onDocs, onOpenapi } from "./handlers/documents.ts";
 import { countListeners, type Listeners, onOutcomeEvents, onRequestEvents } from "./handlers/events.ts";
 import { authenticate, guard } from "./handlers/guard.ts";
@@ -32,6 +41,7 @@ export type AppDeps = {
   streams: Streams;
   waits: OutcomeWaits;
   ledger: Ledger;
+  deadLetters: DeadLetters;
   /** Aborted when stopping begins: event streams end, waits answer. */
   signal: AbortSignal;
 };
@@ -49,6 +59,13 @@ const handlersOf = (deps: AppDeps & { listeners: Listeners }): Record<Exclude<Op
   listModels: onListModels(deps),
   auditEntries: onAuditEntries(deps),
   auditHead: onAuditHead(deps),
+  listDeadLetters: onListDeadLetters(deps),
+  getDeadLetter: onGetDeadLetter(deps),
+  deadLetterPayload: onDeadLetterPayload(deps),
+  redriveDeadLetter: onRedriveDeadLetter(deps),
+  redriveDeadLetters: onRedriveDeadLetters(deps),
+  discardDeadLetter: onDiscardDeadLetter(deps),
+  discardDeadLetters: onDiscardDeadLetters(deps),
   serverMetadata: onServerMetadata,
   serverLive: onServerLive,
   serverReady: onServerReady(deps),

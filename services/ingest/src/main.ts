@@ -1,5 +1,6 @@
 import { openBus } from "@millrace/bus";
 import { runService } from "@millrace/kit";
+import { openDeadLetters } from "./adapters/dead-letters.ts";
 import { openLedger } from "./adapters/ledger.ts";
 import { openModels } from "./adapters/models.ts";
 import { openOutcomeWaits } from "./adapters/outcome-waits.ts";
@@ -22,7 +23,18 @@ await runService("ingest", Config, async (scope) => {
   });
 
   const { health, metrics, signal } = scope;
-  const app = buildApp({ log, health, metrics, tokens, models, streams, waits, ledger: openLedger(bus), signal });
+  const app = buildApp({
+    log,
+    health,
+    metrics,
+    tokens,
+    models,
+    streams,
+    waits,
+    ledger: openLedger(bus),
+    deadLetters: openDeadLetters(bus),
+    signal,
+  });
   scope.defer(() => app.close());
   // Waits answer at once when stopping begins, so that closing does not take as long as the longest of them.
   signal.addEventListener("abort", () => waits[Symbol.dispose](), { once: true });

@@ -1,4 +1,4 @@
-import { type Bus, listenOutcomes, readOutcome, type StoredOutcome } from "@millrace/bus";
+import { type Bus, listenOutcomes, readSettledOutcome, type StoredOutcome } from "@millrace/bus";
 import type { RequestAddress } from "@millrace/contracts";
 import type { OutcomeWaits } from "../domain/ports.ts";
 
@@ -45,7 +45,7 @@ export function openOutcomeWaits(bus: Bus, options: { look_ms?: number } = {}): 
       if (watch.found) continue;
       looks++;
       watch.looked = performance.now();
-      readOutcome(bus, watch.of)
+      readSettledOutcome(bus, watch.of)
         .then(
           (outcome) => outcome && settle(watch, outcome),
           (err: unknown) => bus.log.debug({ err, id: watch.of.id }, "an outcome could not be looked up; waiting on"),
@@ -70,7 +70,9 @@ export function openOutcomeWaits(bus: Bus, options: { look_ms?: number } = {}): 
   return {
     begin(of) {
       const key = `${of.tenant}.${of.project}.${of.model}.${of.id}`;
-      const watch = watches.get(key) ?? watchFor(key, of);
+      // One that has its outcome may have been redriven since: who begins now waits for what comes now.
+      const shared = watches.get(key);
+      const watch = shared && !shared.found ? shared : watchFor(key, of);
       watch.users++;
       let disposed = false;
       return {
@@ -81,7 +83,7 @@ export function openOutcomeWaits(bus: Bus, options: { look_ms?: number } = {}): 
           disposed = true;
           if (--watch.users > 0) return;
           watch.subscription[Symbol.dispose]();
-          watches.delete(key);
+          if (watches.get(key) === watch) watches.delete(key);
           queue.delete(watch);
         },
       };

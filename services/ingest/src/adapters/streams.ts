@@ -3,8 +3,8 @@ import {
   followOutcomes,
   openDurability,
   publishRequest,
-  readOutcome,
   readRequest,
+  readSettledOutcome,
   StorageFullError,
   UnconfirmedError,
 } from "@millrace/bus";
@@ -52,7 +52,7 @@ export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
   return {
     publish: (request) => publishRequest(bus, request),
     exists: async (of) => (await readRequest(bus, of)) !== undefined,
-    outcome: (of) => readOutcome(bus, of),
+    outcome: (of) => readSettledOutcome(bus, of),
     position: async () => (await bus.jsm.streams.info(OUTCOMES.name)).state.last_seq,
     follow: (of, options) => followOutcomes(bus, of, options),
     get durability() {

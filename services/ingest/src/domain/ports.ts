@@ -1,17 +1,30 @@
-import type { Accepted, NewRequest, StoredOutcome } from "@millrace/bus";
+import type {
+  Accepted,
+  DeadLetterQuery,
+  DeadLetterSelection,
+  NewRequest,
+  RedriveBasis,
+  Redriven,
+  StoredDeadLetter,
+  StoredOutcome,
+} from "@millrace/bus";
 import type {
   AuditAnswer,
   AuditQuestion,
+  DeadLetterDecision,
   Durability,
+  EncodedBody,
   ModelDeployment,
   Problem,
+  RedriveDecision,
   RequestAddress,
+  Result,
 } from "@millrace/contracts";
 import type { Caller, Project } from "./grants.ts";
 
 /** What ingest needs of the world. Adapters implement these; tests may as well. */
 
-export type { Accepted, NewRequest, StoredOutcome };
+export type { Accepted, DeadLetterQuery, NewRequest, RedriveBasis, StoredDeadLetter, StoredOutcome };
 
 /** The request and outcome streams. */
 export type Streams = {
@@ -19,6 +32,7 @@ export type Streams = {
   publish(request: NewRequest): Promise<Accepted>;
   /** Whether a request of this id is retained. */
   exists(of: RequestAddress): Promise<boolean>;
+  /** The outcome that counts; undefined while the request, or the redrive of its dead letter, is pending. */
   outcome(of: RequestAddress): Promise<StoredOutcome | undefined>;
   /** Position of the last outcome that is stored. */
   position(): Promise<number>;
@@ -54,4 +68,25 @@ export type Tokens = {
 export type Ledger = {
   /** @throws when audit does not answer. */
   ask(question: AuditQuestion): Promise<AuditAnswer>;
+};
+
+/** Dead letters, and what is decided about them. */
+export type DeadLetters = {
+  /** The id's dead letter; undefined when its last outcome is none. */
+  find(of: RequestAddress): Promise<StoredDeadLetter | undefined>;
+  list(
+    query: DeadLetterQuery,
+    options: { select: DeadLetterSelection; after: number; limit: number },
+  ): Promise<{ found: StoredDeadLetter[]; next?: number }>;
+  /** What died, byte for byte; undefined when it is not retained any more. */
+  payload(deadLetter: StoredDeadLetter): Promise<EncodedBody | undefined>;
+  /** What a redrive starts from. */
+  basis(deadLetter: StoredDeadLetter): Promise<RedriveBasis>;
+  /** Stores a decision unless there is one; answers the one that stands. */
+  decide(
+    deadLetter: StoredDeadLetter,
+    decision: DeadLetterDecision,
+  ): Promise<{ stands: DeadLetterDecision; repeated: boolean }>;
+  /** Stores the request of a decision; any number of calls make one. */
+  redrive(decision: RedriveDecision): Promise<Result<Redriven>>;
 };

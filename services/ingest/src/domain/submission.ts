@@ -35,15 +35,26 @@ export type Submission = { request: NewRequest; asked: DecodedRequest };
  */
 const JSON_VALUES_MAX = 64;
 
-/**
- * Checks a body against the model's signature and gives it the form in which it is stored: canonical JSON, or binary
- * when it came so or is large. Nothing is stored that a worker would have to refuse.
- */
+/** A body that fits a model, in the form in which it is stored, and what its asker wants of the answer. */
+export type FittingBody = { stored: EncodedBody; rows: number; asked: DecodedRequest };
+
+/** Checks a body against the model's signature. Nothing is stored that a worker would have to refuse. */
 export function prepareSubmission(body: EncodedBody, origin: Origin): Result<Submission> {
-  const decoded = decodeRequest(body, origin.model.manifest.inputs);
+  const fitting = fitToModel(body, origin.model);
+  if (!fitting.ok) return fitting;
+  const { stored, rows, asked } = fitting.value;
+  return { ok: true, value: { request: newRequest(origin, stored, rows), asked } };
+}
+
+/**
+ * Checks a body against a model's signature and gives it the form in which it is stored: canonical JSON, or binary when
+ * it came so or is large.
+ */
+export function fitToModel(body: EncodedBody, model: ModelDeployment): Result<FittingBody> {
+  const decoded = decodeRequest(body, model.manifest.inputs);
   if (!decoded.ok) return decoded;
   const asked = decoded.value;
-  const wrong = unknownOutput(asked, origin.model);
+  const wrong = unknownOutput(asked, model);
   if (wrong) return wrong;
   const rows = rowCount(asked.inputs);
   if (rows > REQUEST_ROWS_MAX)
@@ -56,7 +67,7 @@ export function prepareSubmission(body: EncodedBody, origin: Origin): Result<Sub
       "body-too-large",
       `the request is ${stored.bytes.byteLength} bytes as binary tensors, more than ${LIMITS.stored_bytes}`,
     );
-  return { ok: true, value: { request: newRequest(origin, stored, rows), asked } };
+  return { ok: true, value: { stored, rows, asked } };
 }
 
 /** A request of this origin around an encoded body. `part` numbers the requests of one bulk upload. */

@@ -15,6 +15,7 @@ import {
 import { decodeRequest, elementCount, ModelDeployment, type TokensFile, VERBS, type Verb } from "@millrace/contracts";
 import { createLogger, createMetrics, Health } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
+import { openDeadLetters } from "../adapters/dead-letters.ts";
 import { openLedger } from "../adapters/ledger.ts";
 import { openModels } from "../adapters/models.ts";
 import { openOutcomeWaits } from "../adapters/outcome-waits.ts";
@@ -83,6 +84,7 @@ export async function startIngest() {
     streams,
     waits,
     ledger: openLedger(bus),
+    deadLetters: openDeadLetters(bus),
     signal: stopping.signal,
   });
   stack.defer(() => app.close());
