@@ -5,6 +5,7 @@ import { connect, type JetStreamClient, type JetStreamManager, type NatsConnecti
 import { createCommitter } from "./commit.ts";
 import type { Outgoing, Stored } from "./outgoing.ts";
 import { publishSingle } from "./publish.ts";
+import { lastUnder } from "./read.ts";
 import { wait } from "./wait.ts";
 
 export type BusOptions = {
@@ -29,7 +30,8 @@ export type Bus = AsyncDisposable & {
   /** False while the connection is down; it comes back by itself. */
   readonly connected: boolean;
   /**
-   * Stores a message unless one exists that matches its `exclusive` filter; concurrent calls share a batch.
+   * Stores a message if the last one under its `exclusive` filter is the one it expects, by default none; concurrent
+   * calls share a batch.
    * @throws StorageFullError, UnconfirmedError
    */
   store(message: Outgoing): Promise<Stored>;
@@ -37,10 +39,11 @@ export type Bus = AsyncDisposable & {
   onReconnect(callback: () => void): Disposable;
 };
 
-type DirectGet = { getMessage(stream: string, query: { last_by_subj: string }): Promise<StoredMsg> };
+type DirectGet = {
+  getMessage(stream: string, query: { last_by_subj: string }): Promise<StoredMsg>;
+  getBatch(stream: string, query: { multi_last: readonly string[] }): Promise<AsyncIterable<StoredMsg>>;
+};
 
-/** Two: one is written through while the next forms. */
-const COMMITS_IN_FLIGHT = 2;
 const RECONNECT_WAIT_MS = 250;
 const PING_INTERVAL_MS = 5_000;
 
@@ -70,14 +73,19 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   watch().catch((err: unknown) => log.error({ err }, "nats status ended"));
 
   const js = nc.jetstream({ timeout: 5_000 });
-  const single = (message: Outgoing) => publishSingle({ nc, js, log }, message);
-  const committer = createCommitter({ nc, single, concurrency: COMMITS_IN_FLIGHT });
+  const jsm = (await nc.jetstreamManager({ checkAPI: false, timeout: 5_000 })) as Bus["jsm"];
+  const committer = createCommitter({
+    nc,
+    log,
+    single: (message, headers) => publishSingle({ nc, js, log }, message, headers),
+    lastUnder: (stream, filters) => lastUnder(jsm, stream, filters),
+  });
 
   return {
     nc,
     js,
     store: committer.store,
-    jsm: (await nc.jetstreamManager({ checkAPI: false, timeout: 5_000 })) as Bus["jsm"],
+    jsm,
     user,
     log,
     get connected() {
@@ -109,6 +117,7 @@ async function firstConnection({ url, user, password, connect_timeout_ms = 30_00
         reconnectTimeWait: RECONNECT_WAIT_MS,
         pingInterval: PING_INTERVAL_MS,
         timeout: 5_000,
+        noAsyncTraces: true, // else each request takes a stack trace with it, in case it fails
         ignoreAuthErrorAbort: true, // a server that restarts may refuse for a moment; keep trying
       });
     } catch (cause) {

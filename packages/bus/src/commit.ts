@@ -1,6 +1,10 @@
 import { randomUUID } from "node:crypto";
+import type { Logger } from "@millrace/kit";
 import type { NatsConnection } from "nats";
+import type { Field, HeaderBlock } from "./header-block.ts";
 import { messageHeaders, type Outgoing, type Stored } from "./outgoing.ts";
+import { FULL, StorageFullError, WRONG_LAST_SEQUENCE } from "./publish.ts";
+import { wait } from "./wait.ts";
 
 /**
  * Group commit: many messages that arrive together are stored together, as one JetStream atomic batch (ADR-50) with a
@@ -9,16 +13,21 @@ import { messageHeaders, type Outgoing, type Stored } from "./outgoing.ts";
  * https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-50.md
  */
 export type Committer = {
-  /** Stores the message, in a batch or by itself. Throws what `single` throws. */
+  /**
+   * Stores the message, in a batch or by itself. Of messages under way with one filter and one expectation only the
+   * first is sent: once it is stored, or refused, the stream would refuse the others.
+   * @throws what `single` throws, and TypeError when a header has a line break
+   */
   store(message: Outgoing): Promise<Stored>;
 };
 
 export type CommitterOptions = {
   nc: NatsConnection;
-  /** Stores one message by itself, with its retries: for lone messages, and when a batch is refused. */
-  single: (message: Outgoing) => Promise<Stored>;
-  /** Batches under way at once, per stream. */
-  concurrency: number;
+  log: Logger;
+  /** Stores one message by itself, with its retries: for a few messages, and where batches did not work. */
+  single: (message: Outgoing, headers: HeaderBlock) => Promise<Stored>;
+  /** Sequence of the last message under each filter that has one; what is not known is left out. */
+  lastUnder: (stream: string, filters: readonly string[]) => Promise<ReadonlyMap<string, number>>;
   /** So many messages waiting make a batch. @default 8 */
   batchMin?: number;
 };
@@ -32,122 +41,191 @@ const BATCH_MESSAGES_MIN = 8;
 /** Bounds of one batch. The server's limit is 1000 messages. */
 const BATCH_MESSAGES_MAX = 256;
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+/** Batches under way at once, per stream: one is written through while the next forms. */
+const BATCHES_IN_FLIGHT = 2;
+const BATCH_TRIES = 2;
 const COMMIT_TIMEOUT_MS = 5_000;
 
-type Waiting = { message: Outgoing; resolve: (stored: Stored) => void; reject: (cause: unknown) => void };
-type Lane = { waiting: Waiting[]; batches: number; singles: number; scheduled: boolean };
+/** A message on its way, its headers made once. */
+type Entry = { message: Outgoing; headers: HeaderBlock } & PromiseWithResolvers<Stored>;
+type Lane = {
+  /** By filter: what waits or is under way. So an id is never twice in a batch, which the server would not see. */
+  pending: Map<string, Entry>;
+  waiting: Entry[];
+  batches: number;
+  singles: number;
+  scheduled: boolean;
+};
 
-export function createCommitter({
-  nc,
-  single,
-  concurrency,
-  batchMin = BATCH_MESSAGES_MIN,
-}: CommitterOptions): Committer {
-  /** By the first token of the subject, which names the stream's family: a batch belongs to one stream. */
+export function createCommitter(options: CommitterOptions): Committer {
+  const { nc, log, single, lastUnder, batchMin = BATCH_MESSAGES_MIN } = options;
+  /** A batch belongs to one stream. */
   const lanes = new Map<string, Lane>();
+
+  const store = async (message: Outgoing): Promise<Stored> => {
+    const lane = laneOf(lanes, message.subject);
+    const rival = lane.pending.get(message.exclusive);
+    if (rival) {
+      if (expectedBy(rival.message) === expectedBy(message)) return rival.promise.then(() => ({ stored: false }));
+      const again = () => store(message);
+      return rival.promise.then(again, again);
+    }
+    const entry: Entry = { message, headers: messageHeaders(message), ...Promise.withResolvers<Stored>() };
+    lane.pending.set(message.exclusive, entry);
+    lane.waiting.push(entry);
+    if (!lane.scheduled && lane.batches < BATCHES_IN_FLIGHT) {
+      lane.scheduled = true;
+      setImmediate(() => pump(lane)); // what this turn of the event loop still brings joins the batch
+    }
+    return entry.promise;
+  };
 
   const pump = (lane: Lane) => {
     lane.scheduled = false;
-    while (lane.waiting.length >= batchMin && lane.batches < concurrency) {
+    while (lane.waiting.length >= batchMin && lane.batches < BATCHES_IN_FLIGHT) {
       lane.batches++;
-      void settle(takeBatch(lane.waiting)).finally(() => {
+      void commit(lane, takeBatch(lane.waiting)).finally(() => {
         lane.batches--;
         pump(lane);
       });
     }
     // Singles between batches would take the disk from them; as many at once as a batch is worth, then they gather.
     while (lane.waiting.length > 0 && lane.batches === 0 && lane.singles < batchMin) {
-      const { message, resolve, reject } = lane.waiting.shift()!;
       lane.singles++;
-      void single(message)
-        .then(resolve, reject)
-        .finally(() => {
-          lane.singles--;
-          pump(lane);
-        });
-    }
-  };
-
-  const settle = async (batch: readonly Waiting[]) => {
-    const stored = batch.length > 1 ? await commitBatch(nc, batch) : undefined;
-    if (stored) {
-      for (const [index, entry] of batch.entries()) entry.resolve(stored[index]!);
-      return;
-    }
-    // Refused as a whole, or not known to be stored: each message by itself finds out what holds for it.
-    await Promise.all(batch.map((entry) => single(entry.message).then(entry.resolve, entry.reject)));
-  };
-
-  return {
-    store(message) {
-      const name = laneOf(message.subject);
-      const lane = lanes.get(name) ?? { waiting: [], batches: 0, singles: 0, scheduled: false };
-      lanes.set(name, lane);
-      return new Promise((resolve, reject) => {
-        lane.waiting.push({ message, resolve, reject });
-        if (lane.scheduled || lane.batches >= concurrency) return;
-        lane.scheduled = true;
-        setImmediate(() => pump(lane)); // what this turn of the event loop still brings joins the batch
+      void storeSingly(lane, lane.waiting.shift()!).finally(() => {
+        lane.singles--;
+        pump(lane);
       });
-    },
+    }
   };
-}
 
-/**
- * Takes the next batch: bounded, of one stream, and an id at most once, because inside a batch the server's check
- * does not see the batch's own earlier messages. What is left out keeps its place in the queue.
- */
-function takeBatch(waiting: Waiting[]): Waiting[] {
-  const batch: Waiting[] = [];
-  const left: Waiting[] = [];
-  const taken = new Set<string>();
-  let bytes = 0;
-  while (waiting.length > 0 && batch.length < BATCH_MESSAGES_MAX) {
-    const entry = waiting.shift()!;
-    const size = entry.message.body.byteLength;
-    if (taken.has(entry.message.exclusive)) left.push(entry);
-    else if (batch.length > 0 && bytes + size > BATCH_BYTES_MAX) {
-      left.push(entry);
-      break;
-    } else {
-      batch.push(entry);
-      taken.add(entry.message.exclusive);
-      bytes += size;
+  const commit = async (lane: Lane, entries: readonly Entry[]): Promise<void> => {
+    let rest = entries;
+    for (let attempt = 1; attempt <= BATCH_TRIES && rest.length >= batchMin; attempt++) {
+      const answer = await sendBatch(nc, rest);
+      if (answer.kind === "stored") {
+        const { stream, first } = answer;
+        for (const [index, entry] of rest.entries())
+          settle(lane, entry, { stored: true, stream, sequence: first + index });
+        return;
+      }
+      if (answer.kind === "full") {
+        const full = new StorageFullError(`the stream of ${rest[0]!.message.subject} is full: ${answer.why}`);
+        for (const entry of rest) fail(lane, entry, full);
+        return;
+      }
+      if (answer.kind === "refused") rest = await answerExisting(lane, answer.stream, rest);
+      else {
+        log.warn({ why: answer.why, messages: rest.length, attempt }, "batch not confirmed; trying again");
+        if (nc.isClosed()) break;
+        await wait(100 * (2 ** attempt + Math.random()));
+      }
     }
-  }
-  waiting.unshift(...left);
-  return batch;
+    await Promise.all(rest.map((entry) => storeSingly(lane, entry)));
+  };
+
+  /**
+   * A refusal names the last sequence of one of the filters, not the message: what has come before any of the batch is
+   * asked for at once, so that several such messages cost no more than one. The answer may be that of a replica which is
+   * behind: only what is past the expected message is certain.
+   */
+  const answerExisting = async (lane: Lane, stream: string, entries: readonly Entry[]): Promise<readonly Entry[]> => {
+    const filters = entries.map(({ message }) => message.exclusive);
+    const last = await lastUnder(stream, filters).catch((err: unknown) => {
+      log.warn({ err, stream, messages: entries.length }, "cannot see which messages of a batch exist");
+      return new Map<string, number>();
+    });
+    return entries.filter((entry) => {
+      if ((last.get(entry.message.exclusive) ?? 0) <= expectedBy(entry.message)) return true;
+      settle(lane, entry, { stored: false });
+      return false;
+    });
+  };
+
+  const storeSingly = async (lane: Lane, entry: Entry): Promise<void> => {
+    try {
+      settle(lane, entry, await single(entry.message, entry.headers));
+    } catch (cause) {
+      fail(lane, entry, cause);
+    }
+  };
+
+  return { store };
 }
 
-/** Where the messages were stored, or undefined when the batch was refused or its fate is not known. */
-async function commitBatch(nc: NatsConnection, batch: readonly Waiting[]): Promise<Stored[] | undefined> {
-  const messages = batch.map((entry) => entry.message);
+function settle(lane: Lane, entry: Entry, stored: Stored): void {
+  lane.pending.delete(entry.message.exclusive);
+  entry.resolve(stored);
+}
+
+function fail(lane: Lane, entry: Entry, cause: unknown): void {
+  lane.pending.delete(entry.message.exclusive);
+  entry.reject(cause);
+}
+
+/** Takes the next batch off the queue, bounded in messages and bytes. */
+function takeBatch(waiting: Entry[]): Entry[] {
+  let count = 0;
+  for (let bytes = 0; count < Math.min(waiting.length, BATCH_MESSAGES_MAX); count++) {
+    bytes += waiting[count]!.message.body.byteLength;
+    if (count > 0 && bytes > BATCH_BYTES_MAX) break;
+  }
+  return waiting.splice(0, count);
+}
+
+type BatchAnswer =
+  | { kind: "stored"; stream: string; first: number }
+  /** A message exists that one of the batch does not expect (10071): nothing was stored. */
+  | { kind: "refused"; stream: string }
+  | { kind: "full"; why: string }
+  /** Not known: in flight (10164), too many batches open (10210), no responders, a time-out, a lost message. */
+  | { kind: "unknown"; why: string };
+
+type CommitReply = {
+  error?: { err_code: number; description: string };
+  stream: string;
+  seq: number;
+  count?: number;
+};
+
+/** Sends the messages as one batch. Only the last is answered: for all of them. */
+async function sendBatch(nc: NatsConnection, batch: readonly Entry[]): Promise<BatchAnswer> {
   const id = randomUUID();
-  const last = messages.length - 1;
+  const last = batch.length - 1;
   try {
-    const replies: Promise<unknown>[] = [];
-    let commit: Promise<CommitReply> | undefined;
-    for (const [index, message] of messages.entries()) {
-      const all = messageHeaders(message);
-      all.set("Nats-Batch-Id", id);
-      all.set("Nats-Batch-Sequence", String(index + 1));
-      if (index === last) all.set("Nats-Batch-Commit", "1");
-      if (index === 0 || index === last) {
-        const reply = nc.request(message.subject, message.body, { headers: all, timeout: COMMIT_TIMEOUT_MS });
-        if (index === last) commit = reply.then((answer) => answer.json<CommitReply>());
-        else replies.push(reply);
-      } else nc.publish(message.subject, message.body, { headers: all });
-    }
-    const [ack] = await Promise.all([commit!, ...replies]);
-    if (ack.error || ack.seq === undefined || ack.count !== messages.length) return undefined;
-    const { seq, stream } = ack;
-    return messages.map((_, index) => ({ stored: true, stream: stream ?? "", sequence: seq - last + index }));
-  } catch {
-    return undefined;
+    for (const [index, { message, headers }] of batch.entries())
+      if (index < last) nc.publish(message.subject, message.body, { headers: headers.after(place(id, index)) });
+    const { message, headers } = batch[last]!;
+    const reply = await nc.request(message.subject, message.body, {
+      headers: headers.after([...place(id, last), COMMIT]),
+      timeout: COMMIT_TIMEOUT_MS,
+    });
+    const { error, stream, seq, count } = reply.json<CommitReply>();
+    if (error?.err_code === WRONG_LAST_SEQUENCE) return { kind: "refused", stream };
+    if (error && FULL.includes(error.err_code)) return { kind: "full", why: error.description };
+    if (error || count !== batch.length)
+      return { kind: "unknown", why: error?.description ?? `${count} of ${batch.length} messages` };
+    return { kind: "stored", stream, first: seq - last };
+  } catch (cause) {
+    return { kind: "unknown", why: String(cause) };
   }
 }
 
-type CommitReply = { error?: { err_code: number }; stream?: string; seq?: number; count?: number };
+const place = (id: string, index: number): Field[] => [
+  ["Nats-Batch-Id", id],
+  ["Nats-Batch-Sequence", String(index + 1)],
+];
+const COMMIT: Field = ["Nats-Batch-Commit", "1"];
 
-/** Everything before the tokens that differ between the messages of one stream: `req.tensor`, `out`, `evt`. */
-const laneOf = (subject: string): string => subject.split(".", subject.startsWith("req.") ? 2 : 1).join(".");
+const expectedBy = (message: Outgoing): number => message.expected ?? 0;
+
+/** Lanes by the tokens that do not differ between the messages of one stream: `req.tensor`, `out`, `evt`. */
+function laneOf(lanes: Map<string, Lane>, subject: string): Lane {
+  const name = subject.split(".", subject.startsWith("req.") ? 2 : 1).join(".");
+  let lane = lanes.get(name);
+  if (!lane) {
+    lane = { pending: new Map(), waiting: [], batches: 0, singles: 0, scheduled: false };
+    lanes.set(name, lane);
+  }
+  return lane;
+}

@@ -1,5 +1,5 @@
 import { type EncodedBody, type Envelope, HEADER_LENGTH, type RequestAddress, toHeaders } from "@millrace/contracts";
-import { headers, type MsgHdrs } from "nats";
+import { type Field, HeaderBlock } from "./header-block.ts";
 
 /**
  * A message to store at most once: it is refused unless the last message whose subject matches `exclusive` is the
@@ -21,16 +21,20 @@ export type Outgoing = {
 
 export type Stored = { stored: true; stream: string; sequence: number } | { stored: false };
 
-/** Envelope, further headers, and the compare-and-set. */
-export function messageHeaders(message: Outgoing): MsgHdrs {
-  const all = headers();
-  // Each name comes once; `set` would look for it among the others twice as often.
-  for (const [name, value] of Object.entries(toHeaders(message.envelope))) all.append(name, value);
-  for (const [name, value] of Object.entries(message.headers ?? {})) all.append(name, value);
-  if (message.headerLength !== undefined) all.append(HEADER_LENGTH, String(message.headerLength));
-  all.append("Nats-Expected-Last-Subject-Sequence", String(message.expected ?? 0));
-  all.append("Nats-Expected-Last-Subject-Sequence-Subject", message.exclusive);
-  return all;
+/**
+ * The compare-and-set, the envelope, and further headers, in this order: the server looks for its own by scanning from
+ * the front.
+ * @throws TypeError when a value has a line break
+ */
+export function messageHeaders(message: Outgoing): HeaderBlock {
+  const fields: Field[] = [
+    ["Nats-Expected-Last-Subject-Sequence", String(message.expected ?? 0)],
+    ["Nats-Expected-Last-Subject-Sequence-Subject", message.exclusive],
+    ...Object.entries(toHeaders(message.envelope)),
+    ...Object.entries(message.headers ?? {}),
+  ];
+  if (message.headerLength !== undefined) fields.push([HEADER_LENGTH, String(message.headerLength)]);
+  return new HeaderBlock(fields);
 }
 
 /** The four tokens of an address, and nothing else that the value may carry. */

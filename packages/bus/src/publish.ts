@@ -1,7 +1,7 @@
 import type { Logger } from "@millrace/kit";
 import { type JetStreamClient, type NatsConnection, NatsError } from "nats";
 import type { HeaderBlock } from "./header-block.ts";
-import type { Outgoing, Stored } from "./outgoing.ts";
+import { messageHeaders, type Outgoing, type Stored } from "./outgoing.ts";
 import { wait } from "./wait.ts";
 
 /** JetStream error codes that decide. https://github.com/nats-io/nats-server/blob/main/server/errors.json */
@@ -25,7 +25,11 @@ export type PublishTarget = { nc: NatsConnection; js: JetStreamClient; log: Logg
  * flight" (10164), no responders and time-outs mean unknown: they are tried again, which compare-and-set makes safe.
  * @throws StorageFullError, UnconfirmedError
  */
-export async function publishSingle(to: PublishTarget, message: Outgoing, headers: HeaderBlock): Promise<Stored> {
+export async function publishSingle(
+  to: PublishTarget,
+  message: Outgoing,
+  headers: HeaderBlock = messageHeaders(message),
+): Promise<Stored> {
   for (let attempt = 1; ; attempt++) {
     try {
       const ack = await to.js.publish(message.subject, message.body, { headers });
