@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { chaos, eventually, seededRandom, startMillrace, submitAll } from "@millrace/testkit";
+import { eventually, seededRandom, startMillrace, submitAll } from "@millrace/testkit";
 import { expect, test } from "vitest";
-import { expectExactlyOnce } from "./exactly-once.ts";
+import { expectExactlyOnce, killEachOnce } from "./exactly-once.ts";
 import { MODEL, riskRequests } from "./risk-requests.ts";
 
 const REQUESTS = 1_500;
@@ -9,15 +9,7 @@ const REQUESTS = 1_500;
 test("every process is killed once under load, nats-server too, and each request still has one result at each end", async () => {
   await using millrace = await startMillrace();
   await using topic = await millrace.follow();
-  const victims = Object.keys(millrace.run.processes);
-  expect(victims).toContain("nats-server");
-
-  const killing = chaos({
-    random: seededRandom(),
-    victims,
-    pause_ms: [200, 800],
-    kill: (name) => millrace.kill(name),
-  });
+  const killing = killEachOnce(millrace, { random: seededRandom(), gap_ms: [200, 800] });
   const [accepted] = await Promise.all([submitAll(millrace, riskRequests("kill", REQUESTS)), killing]);
 
   expect(accepted).toHaveLength(REQUESTS);

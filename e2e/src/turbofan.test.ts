@@ -6,9 +6,9 @@ import path from "node:path";
 import { type EncodedBody, encodeTensors, HEADER_LENGTH, outputsOf } from "@millrace/contracts";
 import { readTurbofan, TURBOFAN_FEATURES, WINDOW, windows } from "@millrace/models/turbofan-data";
 import { loadTensorFlow, type Model, openModel } from "@millrace/tensorflow";
-import { chaos, type StoredOutcome, type Submit, seededRandom, startMillrace, submitAll } from "@millrace/testkit";
+import { type StoredOutcome, type Submit, seededRandom, startMillrace, submitAll } from "@millrace/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { expectExactlyOnce } from "./exactly-once.ts";
+import { expectExactlyOnce, killEachOnce } from "./exactly-once.ts";
 
 const MODEL = "turbofan-rul";
 const READINGS = 13_096;
@@ -47,10 +47,7 @@ describe.skipIf(!isThere)("NASA's turbofan readings, one request each, through t
   }, 300_000);
 
   test("the same when every process is killed once on the way, nats-server too", async () => {
-    await run("chaos", async (millrace) => {
-      const victims = Object.keys(millrace.run.processes);
-      await chaos({ random: seededRandom(), victims, pause_ms: [300, 1_500], kill: (name) => millrace.kill(name) });
-    });
+    await run("chaos", (millrace) => killEachOnce(millrace, { random: seededRandom(), gap_ms: [300, 1_500] }));
   }, 300_000);
 
   async function run(prefix: string, disturb: (millrace: Awaited<ReturnType<typeof startMillrace>>) => Promise<void>) {

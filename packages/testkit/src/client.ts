@@ -8,6 +8,8 @@ export type Submit = {
   body: object | string | Uint8Array;
   key?: string;
   headers?: Readonly<Record<string, string>>;
+  /** How long to wait for the answer; 30 s. */
+  timeout_ms?: number;
 };
 
 /** An HTTP answer with its JSON body, if it has one. */
@@ -45,9 +47,10 @@ export function createClient(readRun: () => Run): HttpClient {
     const { tenant, project } = readRun();
     return `/v1/${tenant}/${project}`;
   };
-  const trySubmit: HttpClient["trySubmit"] = ({ model, body, key, headers = {} }) =>
+  const trySubmit: HttpClient["trySubmit"] = ({ model, body, key, headers = {}, timeout_ms = TIMEOUT_MS }) =>
     call(`${project()}/models/${model}/requests`, {
       method: "POST",
+      signal: AbortSignal.timeout(timeout_ms),
       headers: {
         "content-type": "application/json",
         ...(key === undefined ? {} : { "idempotency-key": key }),

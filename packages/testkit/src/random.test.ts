@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { chaos } from "./chaos.ts";
 import { eventually } from "./eventually.ts";
 import { seededRandom } from "./random.ts";
 
@@ -10,17 +9,6 @@ test("the same seed gives the same numbers, another one others", () => {
   };
   expect(numbers(1)).toEqual(numbers(1));
   expect(numbers(1)).not.toEqual(numbers(2));
-});
-
-test("chaos kills each victim once, in an order that the seed decides", async () => {
-  const order = async (seed: number) => {
-    const killed: string[] = [];
-    const kill = async (victim: string) => killed.push(victim);
-    await chaos({ random: seededRandom(seed), victims: ["a", "b", "c", "d"], pause_ms: [0, 1], kill });
-    return killed.join("");
-  };
-  expect([...(await order(3))].sort().join("")).toBe("abcd");
-  expect(await order(3)).toBe(await order(3));
 });
 
 test("eventually waits for the first success and gives the last failure", async () => {

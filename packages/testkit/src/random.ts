@@ -12,11 +12,11 @@ export type Random = {
 };
 
 /**
- * Prints its seed, so that a failure can be repeated: `MILLRACE_SEED=<seed>`.
+ * Prints its seed to standard error, so that a failure can be repeated: `MILLRACE_SEED=<seed>`.
  * @param seed when given, nothing is random about it
  */
 export function seededRandom(seed = Number(process.env.MILLRACE_SEED ?? randomInt(2 ** 31))): Random {
-  console.info(`seed ${seed} (repeat with MILLRACE_SEED=${seed})`);
+  console.error(`seed ${seed} (repeat with MILLRACE_SEED=${seed})`);
   let state = seed >>> 0;
   // mulberry32: 32 bits of state are plenty for choosing what a test does.
   const next = () => {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Submission } from "@millrace/contracts";
-import type { HttpClient, Submit } from "./client.ts";
+import type { Answer, HttpClient, Submit } from "./client.ts";
 
-const TRIES = 300;
+const WITHIN_MS = 30_000;
 const PAUSE_MS = 100;
 
 export type SubmitAllOptions = {
@@ -31,7 +31,7 @@ export async function submitAll(
       const { value: request, done } = queue.next();
       if (done) return;
       const index = next++;
-      const submission = await submitOne(client, request, signal);
+      const submission = await submitUntilAccepted(client, request, signal ? { signal } : {});
       if (submission !== undefined) accepted[index] = submission;
     }
   };
@@ -39,19 +39,35 @@ export async function submitAll(
   return accepted.filter((submission) => submission !== undefined);
 }
 
-async function submitOne(client: HttpClient, request: Submit, signal?: AbortSignal): Promise<Submission | undefined> {
+/**
+ * Sends one request under its key until it is accepted, and not sooner again than `Retry-After` asks.
+ * @returns the submission; undefined when the signal ended the tries
+ * @throws when it is refused for good (4xx) or not accepted within the time (30 s)
+ */
+export async function submitUntilAccepted(
+  client: HttpClient,
+  request: Submit & { key: string },
+  { signal, within_ms = WITHIN_MS }: { signal?: AbortSignal; within_ms?: number } = {},
+): Promise<Submission | undefined> {
+  const deadline = performance.now() + within_ms;
   let last: unknown;
-  for (let attempt = 0; attempt < TRIES && !signal?.aborted; attempt++) {
+  while (!signal?.aborted && performance.now() < deadline) {
+    let pause_ms = PAUSE_MS;
     try {
-      const { status, body } = await client.trySubmit(request);
+      const answer = await client.trySubmit(request);
+      const { status, body } = answer;
       if (status === 202 || status === 200) return body as Submission;
       last = new Error(`answered ${status}: ${JSON.stringify(body).slice(0, 300)}`);
       if (status < 500 && status !== 429) break;
+      pause_ms = Math.max(PAUSE_MS, retryAfter_ms(answer));
     } catch (cause) {
       last = cause;
     }
-    await sleep(PAUSE_MS, undefined, { signal }).catch(() => {});
+    await sleep(pause_ms, undefined, { signal }).catch(() => {});
   }
   if (signal?.aborted) return undefined;
-  throw new Error(`${request.key} was not accepted: ${(last as Error).message}`, { cause: last });
+  throw new Error(`${request.key} was not accepted: ${(last as Error)?.message}`, { cause: last });
 }
+
+/** Seconds are the only form that ingest sends. */
+const retryAfter_ms = ({ headers }: Answer) => (Number(headers.get("retry-after")) || 0) * 1_000;

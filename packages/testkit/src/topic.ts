@@ -10,6 +10,8 @@ export type ReceivedMessage = {
   messageId: string;
   correlationId: string | undefined;
   body: Buffer;
+  /** When it came, by the wall clock. */
+  received_ms: number;
   applicationProperties: Readonly<Record<string, unknown>>;
 };
 
@@ -37,6 +39,7 @@ export async function followTopic({
           messageId: String(messageId),
           correlationId: correlationId === undefined ? undefined : String(correlationId),
           body,
+          received_ms: Date.now(),
           applicationProperties,
         });
       },

@@ -14,6 +14,7 @@ export class Showing {
   readonly #seen = new Set<End>();
   /** Machine by request id, so that the other ends can say whose reading it was. */
   readonly #machines = new Map<string, string>();
+  readonly #notified = new Set<string>();
   #messages = 0;
 
   constructor(screen: Screen) {
@@ -41,6 +42,9 @@ export class Showing {
   }
 
   notification(webhookId: string): void {
+    if (this.#notified.has(webhookId)) return; // a repeat, as after a crash between the receiver's answer and the ack
+    this.#notified.add(webhookId);
+    if (this.#notified.size > REMEMBERED) this.#notified.delete(this.#notified.values().next().value!);
     this.#row("notification", `${this.#machine(webhookId)}webhook received, its signature verified`);
   }
 

@@ -5,24 +5,21 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage } from "no
 const BODY_BYTES_MAX = 1024 * 1024;
 const CLOCK_TOLERANCE_S = 300;
 
-export type Delivery = { id: string; body: unknown };
+/** A webhook as it came: `bytes` is what was signed, `body` the same parsed (undefined when it is no JSON). */
+export type Delivery = { id: string; body: unknown; bytes: Buffer };
 
 /** An HTTP server on loopback that takes webhooks, believes only signed ones, and answers 204 or 401. */
 export type WebhookReceiver = AsyncDisposable & { readonly url: string; readonly secret: string };
 
-/** @param onDelivery called for each webhook whose signature holds; a repeat of an id is answered but not told again */
+/** @param onDelivery called for each webhook whose signature holds, repeats of an id included */
 export async function startWebhookReceiver(onDelivery: (delivery: Delivery) => void): Promise<WebhookReceiver> {
   const secret = `whsec_${randomBytes(24).toString("base64")}`;
-  const seen = new Set<string>();
   const server = createServer(async (request, response) => {
     const body = await readBody(request).catch(() => undefined);
     const id = body === undefined ? undefined : verifiedId(request.headers, body, secret, Date.now());
     if (body === undefined || id === undefined) return void response.writeHead(401).end();
     response.writeHead(204).end();
-    if (seen.has(id)) return;
-    seen.add(id);
-    if (seen.size > 1_000) seen.delete(seen.values().next().value!); // repeats come soon or never
-    onDelivery({ id, body: parse(body) });
+    onDelivery({ id, body: parse(body), bytes: body });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

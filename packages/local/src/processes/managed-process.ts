@@ -37,8 +37,8 @@ export type ProcessChange =
 
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_MAX_MS = 5_000;
-/** A process that ran this long is taken to be sound: its next death starts the backoff anew. */
-const SOUND_MS = 10_000;
+/** A process that was ready for this long is taken to be sound: its next death starts the backoff anew. */
+const SOUND_MS = 1_000;
 /** Deaths in a row after which a start is given up; one or two may be a port that was taken in between. */
 const DEATHS_MAX = 5;
 const POLL_MS = 40;
@@ -52,7 +52,8 @@ export class ManagedProcess implements AsyncDisposable {
   readonly #options: ProcessOptions;
   #child: ChildProcess | undefined;
   #running: Promise<void> | undefined;
-  #ready = false;
+  /** When it became ready, by `performance.now()`; undefined while it is not. */
+  #ready_at: number | undefined;
   #deaths = 0;
   #wanted = false;
   #wake = new AbortController();
@@ -90,7 +91,7 @@ export class ManagedProcess implements AsyncDisposable {
     const deadline = performance.now() + bound_ms;
     while (performance.now() < deadline) {
       if (this.#running === undefined) throw await this.#complaint("ended before it was ready");
-      if (this.#ready) return;
+      if (this.#ready_at !== undefined) return;
       if (this.#deaths - deaths >= DEATHS_MAX)
         throw await this.#complaint(`died ${DEATHS_MAX} times before it was ready`);
       await sleep(POLL_MS, undefined, { signal });
@@ -128,11 +129,10 @@ export class ManagedProcess implements AsyncDisposable {
     while (this.#wanted) {
       const launch = await this.#options.launch();
       if (!this.#wanted) return;
-      const began = performance.now();
       const how = await this.#runOnce(launch);
       if (!this.#wanted) return;
       this.#deaths += 1;
-      if (performance.now() - began > SOUND_MS) delay_ms = BACKOFF_FIRST_MS;
+      if (how.served_ms > SOUND_MS) delay_ms = BACKOFF_FIRST_MS;
       this.#tell({
         kind: "died",
         pid: how.pid,
@@ -145,7 +145,7 @@ export class ManagedProcess implements AsyncDisposable {
     }
   }
 
-  async #runOnce(launch: Launch): Promise<{ pid: number; text: string }> {
+  async #runOnce(launch: Launch): Promise<{ pid: number; text: string; served_ms: number }> {
     const { logFile, reaper } = this.#options;
     mkdirSync(path.dirname(logFile), { recursive: true });
     const log = openSync(logFile, "a", 0o600);
@@ -160,7 +160,7 @@ export class ManagedProcess implements AsyncDisposable {
       child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));
     });
     const { pid } = child;
-    if (pid === undefined) return { pid: 0, text: await ended };
+    if (pid === undefined) return { pid: 0, text: await ended, served_ms: 0 };
     reaper.add(pid);
     this.#child = child;
     this.#tell({ kind: "started", pid });
@@ -169,10 +169,11 @@ export class ManagedProcess implements AsyncDisposable {
     const text = await ended;
     over.abort();
     this.#child = undefined;
-    this.#ready = false;
+    const served_ms = this.#ready_at === undefined ? 0 : performance.now() - this.#ready_at;
+    this.#ready_at = undefined;
     killGroup(pid); // what it left behind, such as its workers
     reaper.remove(pid);
-    return { pid, text };
+    return { pid, text, served_ms };
   }
 
   /** Asks until the answer is yes or the process is over; a start that hangs is `untilReady`'s to judge. */
@@ -182,7 +183,7 @@ export class ManagedProcess implements AsyncDisposable {
       const ready = await isReady().catch(() => false);
       if (over.aborted) return;
       if (ready) {
-        this.#ready = true;
+        this.#ready_at = performance.now();
         return this.#tell({ kind: "ready", pid, after_ms: performance.now() - began });
       }
       await sleep(POLL_MS);
