@@ -7,16 +7,23 @@ export async function ask<Answer>(bus: Bus, subject: string, question: unknown, 
   return reply.json<Answer>();
 }
 
-/** Answers questions on a subject until disposed. Replicas share the questions. What it throws is logged, and the asker gets no answer. */
+/**
+ * Answers questions on a subject until disposed. Replicas share the questions. What the responder throws, or a promise
+ * of it, is logged, and the asker gets no answer.
+ */
 export function answer(bus: Bus, subject: string, respond: (question: unknown) => unknown): Disposable {
   const subscription = bus.nc.subscribe(subject, {
     queue: subject,
     callback: (err, message) => {
       if (err) return bus.log.error({ err, subject }, "listening failed");
+      const failed = (cause: unknown) => bus.log.error({ err: cause, subject }, "a question could not be answered");
       try {
-        message.respond(JSON.stringify(respond(message.json())));
+        const given = respond(message.json());
+        // What is known at once is said at once.
+        if (given instanceof Promise) given.then((later) => message.respond(JSON.stringify(later))).catch(failed);
+        else message.respond(JSON.stringify(given));
       } catch (cause) {
-        bus.log.error({ err: cause, subject }, "a question could not be answered");
+        failed(cause);
       }
     },
   });

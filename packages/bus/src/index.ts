@@ -12,7 +12,19 @@ export {
   readRedriveBasis,
   type StoredDeadLetter,
 } from "./dead-letters.ts";
-export { openDurability } from "./durability.ts";
+export { type ConsumerState, listConsumers, matches } from "./consumers.ts";
+export { deleteMessage } from "./delete.ts";
+export {
+  type DurabilityFacts,
+  DurabilityRecord,
+  durabilityOf,
+  measureDurability,
+  openDurability,
+  readSyncAlways,
+  recordDurability,
+} from "./durability.ts";
+export { lastOfEach } from "./last-of-each.ts";
+export { salvageAddress } from "./outcome-message.ts";
 export {
   consumeOutcomes,
   deliveryMade,
@@ -23,9 +35,10 @@ export {
   readOutcome,
   type StoredOutcome,
 } from "./outcomes.ts";
-export { provision, readSyncAlways, recordDurability } from "./provision.ts";
+export { provision } from "./provision.ts";
 export { StorageFullError, UnconfirmedError } from "./publish.ts";
-export type { StoredMessage } from "./read.ts";
+export { readAt, readLastFromLeader, type StoredMessage } from "./read.ts";
+export { type BucketRecord, readRecord, replaceRecord } from "./records.ts";
 export { completeRedrive, decideDeadLetter, type Redriven } from "./redrive.ts";
 export {
   consumeRequests,
@@ -34,7 +47,10 @@ export {
   type RequestVerdict,
 } from "./request-consumer.ts";
 export { type Accepted, attemptOf, type NewRequest, publishRequest, type Redrive, readRequest } from "./requests.ts";
-export { busSettings, openBus } from "./settings.ts";
+export { REQUEUES_MAX, type Requeued, requeueRequest } from "./requeue.ts";
+export { type Scanned, type ScanRange, scan } from "./scan.ts";
+export { busSettings, type OpenBusOptions, openBus } from "./settings.ts";
 export { readSettledOutcome } from "./settled-outcome.ts";
+export { readStreamState, type StreamState } from "./stream-state.ts";
 export { openTable, type Table } from "./tables.ts";
 export { done, reject, retry, type Verdict } from "./verdict.ts";

@@ -23,7 +23,8 @@ import {
   readOutcome,
   type StoredOutcome,
 } from "./outcomes.ts";
-import { provision, readSyncAlways, recordDurability } from "./provision.ts";
+import { readSyncAlways, recordDurability } from "./durability.ts";
+import { provision } from "./provision.ts";
 import type { StoredMessage } from "./read.ts";
 import { consumeRequests, consumeStrays, type RequestVerdict } from "./request-consumer.ts";
 import { type NewRequest, publishRequest } from "./requests.ts";

@@ -78,7 +78,7 @@ export function outcomeMessage(
 
 /** The dead letter of a delivery, whatever the delivery is: it may be no request at all. */
 export function deadLetterOf(bus: Bus, delivery: Delivery, why: Problem): Outgoing {
-  const of = parseRequestSubject(delivery.subject) ?? salvage(delivery);
+  const of = parseRequestSubject(delivery.subject) ?? salvageAddress(delivery);
   const asked = askedOf(delivery, of.id);
   const traceparent = delivery.header("traceparent");
   const contentType = delivery.header("content-type");
@@ -158,7 +158,7 @@ function previousOf(header: string | undefined): readonly PreviousAttempt[] {
 }
 
 /** An address for a message whose subject holds no valid one: what can be read of it, and its position as the id. */
-function salvage(delivery: Delivery): RequestAddress {
+export function salvageAddress(delivery: Pick<Delivery, "subject" | "stream" | "sequence">): RequestAddress {
   const [, , , tenant, project, model] = delivery.subject.split(".");
   const token = (value: string | undefined) => {
     const readable = (value ?? "").replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64);

@@ -1,7 +1,8 @@
 import { createLogger, loadConfig } from "@millrace/kit";
 import Type from "typebox";
 import { connectBus } from "./bus.ts";
-import { provision, readSyncAlways, recordDurability } from "./provision.ts";
+import { measureDurability, recordDurability } from "./durability.ts";
+import { provision } from "./provision.ts";
 
 /** The deployment job: makes streams and buckets, reads what the broker guarantees, and exits. */
 const Config = Type.Object({
@@ -29,10 +30,9 @@ try {
     password: config.NATS_SYSTEM_PASSWORD,
     log,
   });
-  const { syncAlways, servers } = await readSyncAlways(system);
-  const evidence = `${servers} server(s), sync_interval ${syncAlways ? "always" : "periodic"}, ${config.REPLICAS} replica(s)`;
-  await recordDurability(bus, { syncAlways, replicas: config.REPLICAS, evidence });
-  log.info({ evidence }, "streams and buckets are as declared");
+  const facts = await measureDurability(bus, system);
+  await recordDurability(bus, facts);
+  log.info(facts, "streams and buckets are as declared");
 } catch (err) {
   log.fatal({ err }, "provisioning failed");
   process.exitCode = 1;

@@ -103,4 +103,8 @@ export const REQUEST_HEADERS = {
   history: "millrace-history",
   /** RFC 3339: after this time the request dies with its reason instead of running late. */
   deadline: "millrace-deadline",
+  /** Where the request stood before the keeper put it into its queue again. */
+  requeuedFrom: "millrace-requeued-from",
+  /** How often that was done. */
+  requeues: "millrace-requeues",
 } as const;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { ask, type Bus, connectBus, provision } from "@millrace/bus";
+import { ask, type Bus, connectBus, provision, recordDurability } from "@millrace/bus";
 import {
   AUDIT_QUERY_SUBJECT,
   type AuditPage,
@@ -39,6 +39,7 @@ beforeEach(async () => {
   ledgerFile = path.join(dir, "ledger.db");
   operator = await as("operator");
   await provision(operator, { replicas: 1 });
+  await recordDurability(operator, { syncAlways: true, replicas: 1, evidence: "test" });
   inference = await as("inference");
   ingest = await as("ingest");
 });

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { type Bus, connectBus, consumeInOrder, provision, type StoredMessage } from "@millrace/bus";
+import { type Bus, connectBus, consumeInOrder, provision, recordDurability, type StoredMessage } from "@millrace/bus";
 import { consumerName, type DoneRecord, freshRequestId } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
 import { doneRecord, natsServer, storeOutcome } from "@millrace/testkit";
@@ -37,6 +37,7 @@ beforeEach(async () => {
   stack.defer(() => rm(dir, { recursive: true }));
   operator = await as("operator");
   await provision(operator, { replicas: 1 });
+  await recordDurability(operator, { syncAlways: true, replicas: 1, evidence: "test" });
   inference = await as("inference");
   events = [];
   const reader = {

@@ -7,7 +7,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openServiceBus } from "@millrace/azure";
-import { connectBus, provision } from "@millrace/bus";
+import { connectBus, provision, recordDurability } from "@millrace/bus";
 import { createLogger } from "@millrace/kit";
 import { freePort, natsServer } from "@millrace/testkit";
 
@@ -49,6 +49,7 @@ export async function surroundings() {
     stack.use(await connectBus({ url: nats.url, user, password: nats.passwordOf(user), log }));
   const operator = await as("operator");
   await provision(operator, { replicas: 1 });
+  await recordDurability(operator, { syncAlways: true, replicas: 1, evidence: "test" });
   const inference = await as("inference");
 
   const port = await freePort();

@@ -3,7 +3,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { type Bus, connectBus, followOutcomes, provision, publishRequest, type StoredOutcome } from "@millrace/bus";
+import {
+  type Bus,
+  connectBus,
+  followOutcomes,
+  provision,
+  publishRequest,
+  recordDurability,
+  type StoredOutcome,
+} from "@millrace/bus";
 import { encodeRequest, freshRequestId, type Manifest, OUTCOMES, rowCount, type Tensor } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
@@ -18,6 +26,7 @@ export async function broker() {
     stack.use(await connectBus({ url: server.url, user, password: server.passwordOf(user), log }));
   const operator = await as("operator");
   await provision(operator, { replicas: 1 });
+  await recordDurability(operator, { syncAlways: true, replicas: 1, evidence: "test" });
   return { server, operator, ingest: await as("ingest"), [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 export type Broker = Awaited<ReturnType<typeof broker>>;
