@@ -1,5 +1,5 @@
-import { HEADER_LENGTH } from "@millrace/contracts";
-import { ErrorCode, type Msg, NatsError, RequestStrategy } from "nats";
+import { HEADER_LENGTH, inboxPrefix } from "@millrace/contracts";
+import { createInbox, ErrorCode, type Msg, NatsError } from "nats";
 import type { Bus } from "./bus.ts";
 import { headerReader } from "./header-reader.ts";
 import type { StoredMessage } from "./read.ts";
@@ -13,60 +13,95 @@ import type { StoredMessage } from "./read.ts";
 /** Where reading begins: behind a position, or at a time. */
 export type ReadFrom = { after: number } | { since: Date };
 
-/** Bounds one answer; a batch that it cuts short says so by `pending`. */
-const BATCH_BYTES_MAX = 8 * 1024 * 1024;
-const BATCH_WAIT_MS = 10_000;
-/** The server gives up on more subjects than this in one question. */
-const SUBJECTS_MAX = 1_000;
+/** Bounds one answer; one that it cuts short says so by `pending`. */
+const BYTES_MAX = 8 * 1024 * 1024;
+const MESSAGES_MAX = 1_000;
+/** The server refuses a question that matches more than 1024 subjects; a filter over an id matches two of them. */
+const SUBJECTS_MAX = 500;
+const SILENCE_MS = 5_000;
 
-/** The next messages whose subject matches, in stream order, and how many follow them.
- * @throws NatsError when no server answers in time */
+/**
+ * The next messages whose subject matches, in stream order, and how many follow them.
+ * @throws NatsError when no server answers in time
+ */
 export async function readNext(
   bus: Bus,
   stream: string,
   options: { filter: string; from: ReadFrom; batch: number },
 ): Promise<{ messages: StoredMessage[]; pending: number }> {
   const { filter, from, batch } = options;
-  return await directBatch(bus, stream, {
+  return await ask(bus, stream, {
     next_by_subj: filter,
     batch,
-    max_bytes: BATCH_BYTES_MAX,
+    max_bytes: BYTES_MAX,
     ...("after" in from ? { seq: from.after + 1 } : { start_time: from.since.toISOString() }),
   });
 }
 
-/** The last message of each subject, by subject; wildcards stand for every subject that they match.
- * @throws NatsError when no server answers in time */
+/**
+ * The last message of each subject, by subject; wildcards stand for every subject that they match.
+ * @throws NatsError when no server answers in time
+ */
 export async function readLastOfEach(
   bus: Bus,
   stream: string,
   subjects: readonly string[],
 ): Promise<Map<string, StoredMessage>> {
   const found = new Map<string, StoredMessage>();
-  for (let at = 0; at < subjects.length; at += SUBJECTS_MAX / 2) {
-    // Half of it: a filter over an id matches a `done` and a `dead`.
-    const multi_last = subjects.slice(at, at + SUBJECTS_MAX / 2);
-    const { messages } = await directBatch(bus, stream, { multi_last, batch: SUBJECTS_MAX });
-    for (const message of messages) found.set(message.subject, message);
+  for (let at = 0; at < subjects.length; at += SUBJECTS_MAX) {
+    const multi_last = subjects.slice(at, at + SUBJECTS_MAX);
+    let seq = 1;
+    let upTo: number | undefined;
+    for (;;) {
+      const page = await ask(bus, stream, {
+        multi_last,
+        seq,
+        batch: MESSAGES_MAX,
+        max_bytes: BYTES_MAX,
+        ...(upTo === undefined ? {} : { up_to_seq: upTo }),
+      });
+      for (const message of page.messages) found.set(message.subject, message);
+      const last = page.messages.at(-1);
+      if (page.pending === 0 || !last) break;
+      seq = last.sequence + 1;
+      upTo = page.upTo; // the same moment as the first page
+    }
   }
   return found;
 }
 
-async function directBatch(bus: Bus, stream: string, question: Record<string, unknown>) {
-  // The end is a message without a body; no message of ours is empty.
-  const answers = await bus.nc.requestMany(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(question), {
-    strategy: RequestStrategy.SentinelMsg,
-    maxWait: BATCH_WAIT_MS,
-  });
+type Page = { messages: StoredMessage[]; pending: number; upTo: number | undefined };
+
+/** The client's own `requestMany` takes a message without a body for the end; somebody may have stored one. */
+function ask(bus: Bus, stream: string, question: Record<string, unknown>): Promise<Page> {
+  const inbox = createInbox(inboxPrefix(bus.user));
   const messages: StoredMessage[] = [];
-  for await (const answer of answers) {
-    const code = answer.headers?.code ?? 0;
-    if (code === 204) return { messages, pending: Number(answer.headers?.get("Nats-Num-Pending") || 0) };
-    if (code === 404) return { messages, pending: 0 };
-    if (code >= 300) throw new Error(`reading ${stream}: ${code} ${answer.headers?.description}`);
-    messages.push(fromDirect(answer));
-  }
-  throw new NatsError(`reading ${stream}: the answer did not end within ${BATCH_WAIT_MS} ms`, ErrorCode.Timeout);
+  return new Promise((resolve, reject) => {
+    const settle = (how: () => void) => {
+      clearTimeout(timer);
+      subscription.unsubscribe();
+      how();
+    };
+    const silent = () =>
+      settle(() => reject(new NatsError(`${stream}: no answer to a batched get`, ErrorCode.Timeout)));
+    const timer = setTimeout(silent, SILENCE_MS);
+    const subscription = bus.nc.subscribe(inbox, {
+      callback: (err, message) => {
+        if (err) return settle(() => reject(err));
+        timer.refresh();
+        const code = message.headers?.code ?? 0;
+        const number = (name: string) => Number(message.headers?.get(name) || 0);
+        if (code === 0) messages.push(fromDirect(message));
+        else if (code === 204)
+          settle(() =>
+            resolve({ messages, pending: number("Nats-Num-Pending"), upTo: number("Nats-UpTo-Sequence") || undefined }),
+          );
+        else if (code === 404) settle(() => resolve({ messages, pending: 0, upTo: undefined }));
+        else settle(() => reject(new NatsError(`${stream}: ${message.headers?.description}`, String(code))));
+      },
+    });
+    bus.nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(question), { reply: inbox });
+  });
 }
 
 function fromDirect(message: Msg): StoredMessage {
