@@ -120,6 +120,7 @@ export function consumeInOrder(
     get inFlight() {
       return inFlight;
     },
+    held: 0, // what cannot be taken is pulled again
     get healthy() {
       return healthy && bus.connected;
     },

@@ -1,22 +1,18 @@
-import { CONSUMER_DEFAULTS, HEADER_LENGTH, type Problem, problem, retryDelay } from "@millrace/contracts";
-import { AckPolicy, type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
+import { CONSUMER_DEFAULTS, type Problem, problem, retryDelay } from "@millrace/contracts";
 import type { Bus } from "./bus.ts";
-import { headerReader } from "./header-reader.ts";
+import type { Delivery, Taken } from "./delivery.ts";
+import { Holds } from "./holds.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { settlement } from "./settlement.ts";
-import type { Verdict } from "./verdict.ts";
+import { type Budget, Source, type SourceSpec } from "./source.ts";
+import { type Share, Turns } from "./turns.ts";
+import { retry, type Verdict } from "./verdict.ts";
 import { wait } from "./wait.ts";
 
-/** A durable pull consumer with explicit acks, and how much of it this process takes at once. */
-export type ConsumerSpec = {
-  stream: string;
-  durable: string;
-  /** Subjects it sees; absent = all of the stream. */
-  filter?: string;
-  /** Where the durable starts when it is first made: with all that is retained, or with what comes. Default all. */
-  begin?: "all" | "new";
-  /** Deliver no bodies, only headers. */
-  headers_only?: boolean;
+export type { Delivery } from "./delivery.ts";
+
+/** How what was pulled is worked on. */
+export type WorkSpec = {
   /** Messages given to the handler in one call. A lone message goes at once; batches form by load. */
   batch_max: number;
   /** Handler calls under way at once. 1 keeps the stream's order. */
@@ -26,32 +22,33 @@ export type ConsumerSpec = {
    * cannot hurt, and a stop or a crash while its receiver is away must not count against it.
    */
   deliveries_max?: number;
-  /** Server-side bound on unacknowledged messages of all replicas together. */
-  ack_pending_max?: number;
+  /** How long the messages of a killed process wait. @default CONSUMER_DEFAULTS.ack_wait_ms */
+  ack_wait_ms?: number;
 };
 
-/** One delivery of a stored message. */
-export type Delivery = {
-  subject: string;
-  body: Uint8Array;
-  headerLength?: number;
-  header(name: string): string | undefined;
-  stream: string;
-  /** Position in the stream. */
-  sequence: number;
-  /** 1 for the first delivery. */
-  attempt: number;
-  /** When the stream stored it. */
-  stored_at: Date;
-};
+/** One durable, and how much of it this process takes at once. */
+export type ConsumerSpec = SourceSpec & WorkSpec;
 
 /** A running consumption. Disposing it stops pulling, waits for the handlers under way, and settles what they gave. */
 export type Consumption = AsyncDisposable & {
   /** Deliveries taken and not settled yet. */
   readonly inFlight: number;
-  /** Whether the last pull worked. */
+  /** Of those, the ones that wait because something is down: the store, or what the handler needs. */
+  readonly held: number;
+  /** Whether the last pull of each source worked. */
   readonly healthy: boolean;
 };
+
+/** A consumption whose sources come while it runs. */
+export type SharedConsumption = Consumption & {
+  /**
+   * Takes turns with the other sources from here on.
+   * @param cost work that a message makes, in the unit that is shared; default 1 each
+   */
+  add(source: SourceSpec, share: Share, cost?: (delivery: Delivery) => number): Promise<void>;
+};
+
+export type Handle = (deliveries: readonly Delivery[]) => Promise<readonly Verdict[]>;
 
 export type ConsumeHooks = {
   /** Builds the dead letter of a reject; none when the stream needs none. */
@@ -60,210 +57,205 @@ export type ConsumeHooks = {
   settled?: (delivery: Delivery, outcome: string, duration_ms: number) => void;
 };
 
-const RESTART_WAIT_MS = 500;
-/** How long an idle pull stays open; a server that is silent for longer than half of it is taken for gone. */
-const PULL_EXPIRES_MS = 10_000;
 const STOP_FLUSH_MS = 1_000;
+/** What all queues of a consumption hold together, beside what is under way. */
+const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
+/** Delivered more often than this, a message is given to the handler alone: it may be what kills the process. */
+const SUSPECT_DELIVERIES = 3;
+
+/** Consumes one durable. */
+export async function consume(bus: Bus, spec: ConsumerSpec, handle: Handle, hooks: ConsumeHooks): Promise<Consumption> {
+  const consumption = consumeShared(bus, spec, handle, hooks);
+  await consumption.add(spec, { class: "", classWeight: 1, weight: 1 });
+  return consumption;
+}
 
 /**
- * Pulls, hands over in batches, and settles by the handler's verdicts (one per delivery, in order). A handler that
- * throws is a bug of ours, not of the message: its deliveries are tried again as infrastructure. The pull survives
- * lost connections, server restarts and a deleted consumer.
+ * Pulls from many sources, hands over in batches that are filled by turns, and settles by the handler's verdicts (one
+ * per delivery, in order).
+ *
+ * Our own trouble costs a message nothing: when the handler says `retry("infrastructure")` or throws, or a verdict
+ * cannot be stored, the delivery is held here and tried again by the retry table, for as long as the process lives; of a
+ * verdict that is known only the storing is repeated. Held deliveries keep their place among `concurrency`, so that
+ * pulling stops by itself while something is down.
  */
-export async function consume(
-  bus: Bus,
-  spec: ConsumerSpec,
-  handle: (deliveries: readonly Delivery[]) => Promise<readonly Verdict[]>,
-  hooks: ConsumeHooks,
-): Promise<Consumption> {
-  await ensureConsumer(bus, spec);
-  const queue: JsMsg[] = [];
-  const inFlight = new Set<JsMsg>();
-  const queueMax = spec.batch_max * 2;
+export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: ConsumeHooks): SharedConsumption {
+  type Lane = { source: Source; cost: (delivery: Delivery) => number };
+  const lanes = new Map<Source, Lane>();
+  const turns = new Turns<Source>();
+  const holds = new Holds();
+  const budget: Budget = { used_bytes: 0, max_bytes: QUEUED_BYTES_MAX };
+  const { deliveries_max, ack_wait_ms } = { ...CONSUMER_DEFAULTS, ...spec };
   let active = 0;
+  let held = 0;
   let stopping = false;
-  let healthy = true;
-  let pull: ConsumerMessages | undefined;
-  let wake = () => {};
   let scheduled = false;
+  let idle = () => {};
 
   const pump = () => {
     scheduled = false;
-    while (active < spec.concurrency && queue.length > 0 && !stopping) {
-      const batch = queue.splice(0, spec.batch_max);
+    while (active < spec.concurrency && !stopping) {
+      const batch = takeBatch();
+      if (batch.length === 0) break;
       active++;
       void run(batch).finally(() => {
         active--;
-        for (const message of batch) inFlight.delete(message);
         pump();
-        wake();
+        if (active === 0) idle();
       });
     }
-    wake();
   };
   // One turn of the event loop lets everything that arrived in the same read join the batch.
   const schedule = () => {
-    if (!scheduled) {
-      scheduled = true;
-      setImmediate(pump);
-    }
+    if (scheduled || active >= spec.concurrency) return;
+    scheduled = true;
+    setImmediate(pump);
   };
 
-  const run = async (batch: readonly JsMsg[]) => {
-    const started = performance.now();
-    const deliveries = batch.map(toDelivery);
-    const fit: Delivery[] = [];
-    const verdicts = new Map<Delivery, Verdict>();
-    for (const delivery of deliveries) {
-      const poison = tooOften(delivery, spec.deliveries_max ?? CONSUMER_DEFAULTS.deliveries_max);
-      if (poison) verdicts.set(delivery, poison);
-      else fit.push(delivery);
+  const takeBatch = (): Item[] => {
+    const batch: Item[] = [];
+    while (batch.length < spec.batch_max) {
+      const source = turns.next();
+      const first = source?.queue[0];
+      if (!source || !first) break;
+      const suspect = first.deliveries > SUSPECT_DELIVERIES;
+      if (suspect && batch.length > 0) break;
+      source.take();
+      turns.charge(source, lanes.get(source)!.cost(first));
+      if (source.queue.length === 0) turns.leave(source);
+      batch.push({ taken: first, source, started: performance.now() });
+      if (suspect) break;
     }
-    try {
-      const given = fit.length > 0 ? await handle(fit) : [];
-      if (given.length !== fit.length)
-        throw new Error(`the handler of ${spec.durable} gave ${given.length} verdicts for ${fit.length} deliveries`);
-      for (const [index, delivery] of fit.entries()) verdicts.set(delivery, given[index]!);
-    } catch (err) {
-      bus.log.error({ err, consumer: spec.durable, messages: fit.length }, "handler failed");
-      for (const delivery of fit) verdicts.set(delivery, { kind: "retry", retry: "infrastructure", why: String(err) });
-    }
-    await Promise.all(
-      deliveries.map((delivery, index) => settle(delivery, batch[index]!, verdicts.get(delivery)!, started)),
-    );
+    return batch;
   };
 
-  const settle = async (delivery: Delivery, message: JsMsg, verdict: Verdict, started: number) => {
-    try {
-      const plan = settlement(verdict, delivery, (problem) => hooks.deadLetter(delivery, problem));
-      for (const outgoing of plan.emit) await bus.store(outgoing);
-      if ("ack" in plan.action) message.ack();
-      else message.nak(plan.action.nak_ms);
-      hooks.settled?.(delivery, plan.outcome, performance.now() - started);
-    } catch (err) {
-      // Not known to be stored: leave it to be delivered again; compare-and-set makes the repeat harmless.
-      bus.log.warn(
-        { err, subject: delivery.subject, sequence: delivery.sequence },
-        "not settled; will be delivered again",
-      );
-      if (!bus.nc.isClosed()) message.nak(retryDelay("infrastructure", delivery.attempt) ?? 15_000);
-    }
-  };
-
-  // Each pull asks for what fits into the queue and is emptied at once, so that stopping finds every message it was
-  // given in the queue, and can give it back. (The client's endless `consume` keeps messages where stopping loses them.)
-  const read = async () => {
-    let consumer: Consumer | undefined;
-    while (!stopping) {
-      try {
-        consumer ??= await bus.js.consumers.get(spec.stream, spec.durable);
-        if (stopping) break;
-        pull = await consumer.fetch({ max_messages: queueMax - queue.length, expires: PULL_EXPIRES_MS });
-        for await (const message of pull) {
-          inFlight.add(message);
-          queue.push(message);
-          healthy = true;
-          if (active < spec.concurrency) schedule();
+  /** Until every item of the batch is settled, or given back because the consumption stops. */
+  const run = async (batch: readonly Item[]): Promise<void> => {
+    const settling: Promise<void>[] = [];
+    let waiting: readonly Item[] = batch.filter((item) => {
+      const poison = tooOften(item.taken, deliveries_max);
+      if (poison) settling.push(settle(item, poison));
+      return !poison;
+    });
+    for (let tries = 1; waiting.length > 0; tries++) {
+      const verdicts = await decide(waiting);
+      let delay_ms = 0;
+      let why = "";
+      const again = waiting.filter((item, index) => {
+        const verdict = verdicts[index]!;
+        if (verdict.kind !== "retry" || verdict.retry !== "infrastructure") {
+          settling.push(settle(item, verdict));
+          return false;
         }
-        healthy = true;
-      } catch (err) {
-        if (stopping) break;
-        healthy = false;
-        consumer = undefined;
-        bus.log.warn({ err, consumer: spec.durable }, "pull ended; starting it again");
-        await wait(RESTART_WAIT_MS);
-        await ensureConsumer(bus, spec).catch((cause: unknown) =>
-          bus.log.warn({ err: cause, consumer: spec.durable }, "consumer cannot be reached"),
-        );
+        const { action } = settlement(verdict, { attempt: item.taken.attempt, tries }, () => undefined);
+        if (action.kind === "hold") delay_ms = Math.max(delay_ms, action.delay_ms);
+        why = verdict.why;
+        return true;
+      });
+      if (again.length > 0) {
+        bus.log.warn({ messages: again.length, why, tries, delay_ms }, "held; will be tried again");
+        if (!(await hold(again.length, delay_ms))) {
+          for (const { source, taken } of again) source.giveBack(taken);
+          break;
+        }
       }
-      while (queue.length > spec.batch_max && !stopping) await new Promise<void>((resolve) => (wake = resolve));
+      waiting = again;
+    }
+    await Promise.all(settling);
+  };
+
+  /**
+   * The handler's verdicts. One that throws has a bug or met trouble it did not expect: the batch is split, so that what
+   * made it throw stands alone and the others get their verdicts.
+   */
+  const decide = async (items: readonly Item[]): Promise<readonly Verdict[]> => {
+    try {
+      const verdicts = await handle(items.map(({ taken }) => taken));
+      if (verdicts.length === items.length) return verdicts;
+      throw new Error(`the handler gave ${verdicts.length} verdicts for ${items.length} deliveries`);
+    } catch (err) {
+      const { subject, sequence } = items[0]!.taken;
+      bus.log.error({ err, subject, sequence, messages: items.length }, "handler failed");
+      if (items.length === 1 || stopping) return items.map(() => retry("infrastructure", String(err)));
+      const middle = items.length >> 1;
+      return [...(await decide(items.slice(0, middle))), ...(await decide(items.slice(middle)))];
     }
   };
 
-  /** Not begun: goes back at once, for another replica. */
-  const giveBack = () => {
-    for (const message of queue.splice(0)) {
-      inFlight.delete(message);
-      message.nak();
+  const settle = async ({ taken, source, started }: Item, verdict: Verdict): Promise<void> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        const plan = settlement(verdict, { attempt: taken.attempt, tries }, (why) => hooks.deadLetter(taken, why));
+        for (const outgoing of plan.emit) await bus.store(outgoing);
+        if (plan.action.kind === "ack") source.ack(taken);
+        else source.putOff(taken, plan.action.delay_ms);
+        hooks.settled?.(taken, plan.outcome, performance.now() - started);
+        return;
+      } catch (err) {
+        // Not known to be stored. Storing it again is safe: compare-and-set refuses the second.
+        const { subject, sequence } = taken;
+        const delay_ms = retryDelay("infrastructure", tries) ?? 0;
+        bus.log.warn({ err, subject, sequence, tries, delay_ms }, "not settled; held, and will be tried again");
+        if (!(await hold(1, delay_ms))) return source.giveBack(taken);
+      }
     }
+  };
+
+  /** False when the consumption stopped meanwhile. */
+  const hold = async (messages: number, delay_ms: number): Promise<boolean> => {
+    held += messages;
+    const over = await holds.wait(delay_ms);
+    held -= messages;
+    return over;
   };
 
   const heartbeat = setInterval(() => {
-    for (const message of inFlight) message.working();
-  }, CONSUMER_DEFAULTS.ack_wait_ms / 3);
-  const reading = read();
+    for (const source of lanes.keys()) source.heartbeat();
+  }, ack_wait_ms / 3);
 
   return {
     get inFlight() {
-      return inFlight.size;
+      let open = 0;
+      for (const source of lanes.keys()) open += source.open;
+      return open;
+    },
+    get held() {
+      return held;
     },
     get healthy() {
-      return healthy && bus.connected;
+      return bus.connected && [...lanes.keys()].every((source) => source.healthy);
+    },
+    async add(of, share, cost = () => 1) {
+      const arrived = (source: Source) => {
+        if (!lanes.has(source)) return; // its first messages wait until it is known, below
+        turns.enter(source);
+        schedule();
+      };
+      const source = await Source.open(bus, of, { queue_max: spec.batch_max * 2, budget, ack_wait_ms, arrived });
+      if (stopping) return await source.stop();
+      lanes.set(source, { source, cost });
+      turns.add(source, share);
+      if (source.queue.length > 0) arrived(source);
     },
     async [Symbol.asyncDispose]() {
       stopping = true;
       // Ending a pull drops what the server has sent and we have not read, which then waits for its ack wait: read on
       // until the server has answered a ping.
       if (bus.connected) await Promise.race([bus.nc.flush().catch(() => {}), wait(STOP_FLUSH_MS)]);
-      pull?.stop();
-      wake();
-      await reading;
-      giveBack();
-      while (active > 0) await new Promise<void>((resolve) => (wake = resolve));
+      await Promise.all([...lanes.keys()].map((source) => source.stop()));
+      holds.end();
+      if (active > 0) await new Promise<void>((resolve) => (idle = resolve));
       clearInterval(heartbeat);
     },
   };
 }
 
-/**
- * Creates the durable consumer, or brings an existing one to these settings. Where it began stays as it was: that is
- * past, and cannot be changed.
- */
-async function ensureConsumer(bus: Bus, spec: ConsumerSpec): Promise<void> {
-  const changeable = {
-    ack_wait: nanos(CONSUMER_DEFAULTS.ack_wait_ms),
-    max_deliver: -1,
-    max_ack_pending: spec.ack_pending_max ?? 10_000,
-    ...(spec.filter === undefined ? {} : { filter_subject: spec.filter }),
-    ...(spec.headers_only ? { headers_only: true } : {}),
-  };
-  try {
-    await bus.jsm.consumers.add(spec.stream, {
-      ...changeable,
-      name: spec.durable,
-      durable_name: spec.durable,
-      ack_policy: AckPolicy.Explicit,
-      deliver_policy: spec.begin === "new" ? DeliverPolicy.New : DeliverPolicy.All,
-      replay_policy: ReplayPolicy.Instant,
-    });
-  } catch (cause) {
-    // Creating again with the same settings is no error; with others, the server wants it said that this is a change.
-    if ((cause as { api_error?: { err_code?: number } }).api_error?.err_code !== CONSUMER_EXISTS) throw cause;
-    await bus.jsm.consumers.update(spec.stream, spec.durable, changeable);
-  }
-}
-
-const CONSUMER_EXISTS = 10148;
-
-function toDelivery(message: JsMsg): Delivery {
-  const { streamSequence, deliveryCount, timestampNanos, stream } = message.info;
-  const header = headerReader(message.headers);
-  const length = header(HEADER_LENGTH);
-  return {
-    subject: message.subject,
-    body: message.data,
-    ...(length ? { headerLength: Number(length) } : {}),
-    header,
-    stream,
-    sequence: streamSequence,
-    attempt: deliveryCount,
-    stored_at: new Date(timestampNanos / 1e6),
-  };
-}
+/** A delivery under way. */
+type Item = { taken: Taken; source: Source; started: number };
 
 /** Found before the message is parsed: something about it may be what kills the process. */
-function tooOften({ attempt }: Delivery, deliveries_max: number): Verdict | undefined {
-  if (attempt <= deliveries_max) return undefined;
-  const detail = `delivered ${attempt} times, more than ${deliveries_max}, without an outcome`;
+function tooOften({ deliveries }: Delivery, deliveries_max: number): Verdict | undefined {
+  if (deliveries <= deliveries_max) return undefined;
+  const detail = `delivered ${deliveries} times, more than ${deliveries_max}, without an outcome`;
   return { kind: "reject", problem: problem("poison-message", detail).problem };
 }

@@ -2,6 +2,7 @@ export { answer, ask } from "./ask.ts";
 export { type Bus, type BusOptions, connectBus } from "./bus.ts";
 export type { Consumption } from "./consume.ts";
 export { consumeInOrder, type OrderedReader, type StreamPosition } from "./consume-in-order.ts";
+export { type ConsumerState, listConsumers, matches } from "./consumers.ts";
 export {
   type DeadLetterQuery,
   type DeadLetterSelection,
@@ -12,7 +13,6 @@ export {
   readRedriveBasis,
   type StoredDeadLetter,
 } from "./dead-letters.ts";
-export { type ConsumerState, listConsumers, matches } from "./consumers.ts";
 export { deleteMessage } from "./delete.ts";
 export {
   type DurabilityFacts,
@@ -23,6 +23,7 @@ export {
   readSyncAlways,
   recordDurability,
 } from "./durability.ts";
+export { type Lanes, openLanes } from "./lanes.ts";
 export { lastOfEach } from "./last-of-each.ts";
 export { salvageAddress } from "./outcome-message.ts";
 export {
@@ -40,17 +41,13 @@ export { StorageFullError, UnconfirmedError } from "./publish.ts";
 export { readAt, readLastFromLeader, type StoredMessage } from "./read.ts";
 export { type BucketRecord, readRecord, replaceRecord } from "./records.ts";
 export { completeRedrive, decideDeadLetter, type Redriven } from "./redrive.ts";
-export {
-  consumeRequests,
-  consumeStrays,
-  type RequestDelivery,
-  type RequestVerdict,
-} from "./request-consumer.ts";
+export { consumeRequests, type RequestDelivery, type RequestVerdict } from "./request-consumer.ts";
 export { type Accepted, attemptOf, type NewRequest, publishRequest, type Redrive, readRequest } from "./requests.ts";
 export { REQUEUES_MAX, type Requeued, requeueRequest } from "./requeue.ts";
 export { type Scanned, type ScanRange, scan } from "./scan.ts";
 export { busSettings, type OpenBusOptions, openBus } from "./settings.ts";
 export { readSettledOutcome } from "./settled-outcome.ts";
+export { consumeStrays } from "./strays.ts";
 export { readStreamState, type StreamState } from "./stream-state.ts";
 export { openTable, type Table } from "./tables.ts";
 export { done, reject, retry, type Verdict } from "./verdict.ts";

@@ -4,6 +4,7 @@ import {
   freshRequestId,
   ModelDeployment,
   type Outcome,
+  PRIORITIES,
   requestSubject,
   type Tensor,
   type UserName,
@@ -14,7 +15,8 @@ import { headers } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Bus, connectBus } from "./bus.ts";
 import { consumeInOrder } from "./consume-in-order.ts";
-import { openDurability } from "./durability.ts";
+import { openDurability, readSyncAlways, recordDurability } from "./durability.ts";
+import { openLanes } from "./lanes.ts";
 import {
   consumeOutcomes,
   deliveryMade,
@@ -23,11 +25,11 @@ import {
   readOutcome,
   type StoredOutcome,
 } from "./outcomes.ts";
-import { readSyncAlways, recordDurability } from "./durability.ts";
 import { provision } from "./provision.ts";
 import type { StoredMessage } from "./read.ts";
-import { consumeRequests, consumeStrays, type RequestVerdict } from "./request-consumer.ts";
+import { consumeRequests, type RequestVerdict } from "./request-consumer.ts";
 import { type NewRequest, publishRequest } from "./requests.ts";
+import { consumeStrays } from "./strays.ts";
 import { openTable } from "./tables.ts";
 import { done, reject, retry } from "./verdict.ts";
 import { wait } from "./wait.ts";
@@ -98,10 +100,18 @@ const until = async <T>(look: () => Promise<T | undefined> | T | undefined, with
   }
 };
 
+/** Lanes, with those of this test's model among them. */
+const lanesOf = async (bus: Bus) => {
+  const lanes = await openLanes(bus);
+  open.push({ [Symbol.asyncDispose]: async () => lanes[Symbol.dispose]() });
+  for (const priority of PRIORITIES) await lanes.register({ kind: "tensor", priority, tenant: "acme", model });
+  return lanes;
+};
+
 const work = async (bus: Bus, handle: (id: string) => RequestVerdict, options = {}) => {
   const consumption = await consumeRequests(
     bus,
-    { model, batch_max: 64, concurrency: 2, ...options },
+    { model, lanes: await lanesOf(bus), batch_max: 64, concurrency: 2, ...options },
     async (requests) => requests.map((delivered) => handle(delivered.id)),
   );
   open.push(consumption);
@@ -212,7 +222,8 @@ describe("outcomes", () => {
     const accepted = await publishRequest(ingest, stray);
     await publishRequest(ingest, served);
     await operator.js.publish(`req.tensor.urgent.acme.plant.we$ird.${freshRequestId()}`, "x");
-    open.push(await consumeStrays(inference, (name) => name === model));
+    const isServed = (name: string) => name === model;
+    open.push(await consumeStrays(inference, { isServed, lanes: await lanesOf(inference) }));
     const dead = await until(() => readOutcome(ingest, stray));
     expect(dead.record).toMatchObject({ state: "dead", reason: { code: "unknown-model" } });
     expect(dead.record.request.digest).toBe(accepted.digest);
@@ -232,11 +243,15 @@ describe("outcomes", () => {
     await Promise.all(asked.map((one) => publishRequest(ingest, one)));
     const first = await as("inference");
     let seen = 0;
-    const slow = await consumeRequests(first, { model, batch_max: 16, concurrency: 1 }, async (requests) => {
-      seen += requests.length;
-      await wait(50);
-      return requests.map(() => answerWith(1));
-    });
+    const slow = await consumeRequests(
+      first,
+      { model, lanes: await lanesOf(first), batch_max: 16, concurrency: 1 },
+      async (requests) => {
+        seen += requests.length;
+        await wait(50);
+        return requests.map(() => answerWith(1));
+      },
+    );
     await until(() => (seen >= 32 ? true : undefined));
     await slow[Symbol.asyncDispose]();
     expect(slow.inFlight).toBe(0);
@@ -289,40 +304,6 @@ describe("effects", () => {
       type: "millrace.delivery.failed.v1",
       body: { code: "delivery-refused" },
     });
-  });
-});
-
-describe("a message that is delivered again and again", () => {
-  it("is taken for poison past the consumer's limit, and the failure is recorded", async () => {
-    const ingest = await as("ingest");
-    const asked = request();
-    await publishRequest(ingest, asked);
-    await work(await as("inference"), () => answerWith(1));
-    const seen: number[] = [];
-    open.push(
-      await consumeOutcomes(
-        await as("bridge"),
-        {
-          durable: `bridge-${model}`,
-          filter: { model },
-          batch_max: 1,
-          concurrency: 1,
-          deliveries_max: 2,
-          effect: { channel: "servicebus", destination: `route-${model}`.slice(0, 64) },
-        },
-        async ([outcome]) => {
-          seen.push(outcome!.attempt);
-          return [retry("infrastructure", "not now")];
-        },
-      ),
-    );
-    const subject = `evt.acme.plant.delivery.${`route-${model}`.slice(0, 64)}.${asked.id}.1`;
-    const event = await until(async () => {
-      const found = await operator.jsm.streams.getMessage("EVENTS", { last_by_subj: subject }).catch(() => undefined);
-      return found?.json<Record<string, unknown>>();
-    });
-    expect(event).toMatchObject({ code: "poison-message", outcome_id: `${asked.id}.1`, attempts: 3 });
-    expect(seen).toEqual([1, 2]);
   });
 });
 

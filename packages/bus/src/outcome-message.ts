@@ -87,7 +87,7 @@ export function deadLetterOf(bus: Bus, delivery: Delivery, why: Problem): Outgoi
     state: "dead",
     model: { name: of.model },
     reason: reasonOf(why.code, why.detail, why.at),
-    deliveries: delivery.attempt,
+    deliveries: delivery.deliveries,
     payload: {
       size_bytes: delivery.body.byteLength,
       ...(contentType === undefined ? {} : { content_type: contentType }),

@@ -138,7 +138,10 @@ export type OutcomeConsumerOptions = Pick<
 };
 
 /** A delivered outcome. */
-export type OutcomeDelivery = StoredOutcome & { attempt: number };
+export type OutcomeDelivery = StoredOutcome & {
+  /** At its receiver: 1 + the failures that this process has seen. */
+  attempt: number;
+};
 
 /**
  * Consumes outcomes with a durable of its own. A handler's reject is recorded as a `delivery.failed` event before the

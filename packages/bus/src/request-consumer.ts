@@ -7,6 +7,9 @@ import {
   encodeDone,
   fromHeaders,
   InferenceRequested,
+  type Lane,
+  laneKey,
+  PRIORITY_WEIGHTS,
   type Problem,
   parseRequestSubject,
   problem,
@@ -15,12 +18,22 @@ import {
   type RequestAddress,
   type Result,
   requestsOf,
+  retryDelay,
 } from "@millrace/contracts";
 import type { Bus } from "./bus.ts";
-import { type ConsumeHooks, type Consumption, consume, type Delivery } from "./consume.ts";
+import {
+  type ConsumeHooks,
+  type Consumption,
+  consumeShared,
+  type Delivery,
+  type Handle,
+  type SharedConsumption,
+} from "./consume.ts";
+import type { Lanes } from "./lanes.ts";
 import { type Asked, askedOf, deadLetterOf, factsOf, type OutcomeFacts, outcomeMessage } from "./outcome-message.ts";
 import { addressOf } from "./outgoing.ts";
 import { done, retry, type Verdict } from "./verdict.ts";
+import { wait } from "./wait.ts";
 
 /** A delivered request whose subject, envelope and digest were checked. The body is not decoded yet. */
 export type RequestDelivery = RequestAddress & {
@@ -43,79 +56,119 @@ export type RequestVerdict =
 
 export type RequestConsumerOptions = {
   model: string;
+  lanes: Pick<Lanes, "follow">;
   batch_max: number;
   concurrency: number;
+  /** Shares of tenants that wait at one priority; 1 each unless it stands here. */
+  tenantWeights?: ReadonlyMap<string, number>;
+  deliveries_max?: number;
+  ack_wait_ms?: number;
   settled?: ConsumeHooks["settled"];
 };
 
 /**
- * Consumes the requests of one model. What is not a request becomes a dead letter before the handler sees it; each
- * verdict becomes an outcome, stored under compare-and-set before the request is acked.
+ * Consumes the requests of one model, a durable per lane, the lanes taking turns by weight over rows; one that appears
+ * later is taken in at once. What is not a request becomes a dead letter before the handler sees it, and so does one
+ * whose deadline has passed; each verdict becomes an outcome, stored under compare-and-set before the request is acked.
+ * @throws NatsError when the consumer of a lane that exists at the start can not be made
  */
-export const consumeRequests = (
+export async function consumeRequests(
   bus: Bus,
-  options: RequestConsumerOptions,
+  { model, lanes, tenantWeights, settled, ...spec }: RequestConsumerOptions,
   handle: (requests: readonly RequestDelivery[]) => Promise<readonly RequestVerdict[]>,
-): Promise<Consumption> =>
-  consume(
-    bus,
-    {
-      stream: REQUEST_STREAM.tensor.name,
-      durable: consumerName.inference(options.model),
-      filter: requestsOf({ kind: "tensor", model: options.model }),
-      batch_max: options.batch_max,
-      concurrency: options.concurrency,
+): Promise<Consumption> {
+  const work: Handle = async (deliveries) => {
+    const parsed = deliveries.map(parseRequest);
+    const requests = parsed.flatMap((result) => (result.ok ? [result.value] : []));
+    const given = requests.length > 0 ? await handle(requests) : [];
+    if (given.length !== requests.length)
+      throw new Error(`${given.length} verdicts for ${requests.length} requests of ${model}`);
+    const verdicts = given[Symbol.iterator]();
+    return parsed.map((result) =>
+      result.ok ? toVerdict(bus, result.value, verdicts.next().value!) : { kind: "reject", problem: result.problem },
+    );
+  };
+  const consumption = consumeShared(bus, spec, work, {
+    deadLetter: (delivery, why) => deadLetterOf(bus, delivery, why),
+    ...(settled ? { settled } : {}),
+  });
+  const following = await addLanes(bus, consumption, { model, lanes, tenantWeights });
+  return {
+    get inFlight() {
+      return consumption.inFlight;
     },
-    async (deliveries) => {
-      const parsed = deliveries.map(parseRequest);
-      const requests = parsed.flatMap((result) => (result.ok ? [result.value] : []));
-      const given = requests.length > 0 ? await handle(requests) : [];
-      if (given.length !== requests.length)
-        throw new Error(`${given.length} verdicts for ${requests.length} requests of ${options.model}`);
-      const verdicts = given[Symbol.iterator]();
-      return parsed.map((result) =>
-        result.ok ? toVerdict(bus, result.value, verdicts.next().value!) : { kind: "reject", problem: result.problem },
-      );
+    get held() {
+      return consumption.held;
     },
-    { deadLetter: (delivery, problem) => deadLetterOf(bus, delivery, problem), ...hook(options.settled) },
-  );
+    get healthy() {
+      return consumption.healthy;
+    },
+    async [Symbol.asyncDispose]() {
+      following[Symbol.dispose]();
+      await consumption[Symbol.asyncDispose]();
+    },
+  };
+}
 
-/**
- * Looks at the headers of every request and dead-letters those that no worker pool will ever take: a model that is
- * not deployed, or a subject that is not a request's. Such messages come only from outside ingest.
- */
-export const consumeStrays = (bus: Bus, isServed: (model: string) => boolean): Promise<Consumption> =>
-  consume(
-    bus,
-    {
-      stream: REQUEST_STREAM.tensor.name,
-      durable: consumerName.strays(),
-      headers_only: true,
-      batch_max: 1_000,
-      concurrency: 1,
+/** Adds the lanes of a model that exist, and from then on those that appear. */
+async function addLanes(
+  bus: Bus,
+  consumption: SharedConsumption,
+  of: Pick<RequestConsumerOptions, "model" | "lanes"> & { tenantWeights: ReadonlyMap<string, number> | undefined },
+): Promise<Disposable> {
+  const added = new Map<string, Promise<void>>();
+  let stopped = false;
+  const add = (lane: Lane) => {
+    const { kind, priority, tenant, model } = lane;
+    const source = {
+      stream: REQUEST_STREAM[kind].name,
+      durable: consumerName.lane(lane),
+      filter: requestsOf({ kind, priority, tenant, model }),
+    };
+    const share = {
+      class: priority,
+      classWeight: PRIORITY_WEIGHTS[priority],
+      weight: of.tenantWeights?.get(tenant) ?? 1,
+    };
+    return consumption.add(source, share, rowsOf);
+  };
+  const insist = async (lane: Lane) => {
+    for (let tries = 1; !stopped; tries++) {
+      try {
+        return await add(lane);
+      } catch (err) {
+        bus.log.warn({ err, lane: laneKey(lane), tries }, "the lane's consumer cannot be made; trying again");
+        await wait(retryDelay("infrastructure", tries) ?? 0);
+      }
+    }
+  };
+  let first = true;
+  const following = of.lanes.follow((lane) => {
+    const key = laneKey(lane);
+    if (lane.kind !== "tensor" || lane.model !== of.model || added.has(key)) return;
+    added.set(key, (first ? add : insist)(lane));
+  });
+  first = false;
+  try {
+    await Promise.all(added.values());
+  } catch (cause) {
+    following[Symbol.dispose]();
+    await consumption[Symbol.asyncDispose]();
+    throw cause;
+  }
+  return {
+    [Symbol.dispose]() {
+      stopped = true;
+      following[Symbol.dispose]();
     },
-    (deliveries) =>
-      Promise.all(
-        deliveries.map(async (delivery): Promise<Verdict> => {
-          const of = parseRequestSubject(delivery.subject);
-          // A model's own consumer sees every subject with its name, well-formed or not.
-          const model = of?.model ?? delivery.subject.split(".")[5] ?? "";
-          if (isServed(model)) return done();
-          // A model deployed a moment ago may be known to ingest before it is known here.
-          if (delivery.attempt < STRAY_LOOKS) return retry("infrastructure", "the model may have just been deployed");
-          const { problem: why } = of
-            ? problem("unknown-model", `no worker serves a model named "${of.model}"`)
-            : problem("malformed-message", `${delivery.subject} is not the subject of a request`);
-          // Only headers were delivered; the dead letter states the digest of the whole message.
-          const { data } = await bus.jsm.streams.getMessage(delivery.stream, { seq: delivery.sequence });
-          return done(deadLetterOf(bus, { ...delivery, body: data }, why));
-        }),
-      ),
-    { deadLetter: (delivery, problem) => deadLetterOf(bus, delivery, problem) },
-  );
+  };
+}
 
-/** Looks at a stray, about a second in all, before it is believed to be one. */
-const STRAY_LOOKS = 3;
+/** What a request costs its lane. Its header says so; a row takes at least a byte. */
+function rowsOf({ header, body }: Delivery): number {
+  const rows = Number(header(REQUEST_HEADERS.rows));
+  return Number.isInteger(rows) ? Math.max(1, Math.min(rows, body.byteLength)) : 1;
+}
 
 function parseRequest(delivery: Delivery): Result<RequestDelivery> {
   const of = parseRequestSubject(delivery.subject);
@@ -136,6 +189,8 @@ function parseRequest(delivery: Delivery): Result<RequestDelivery> {
   const deadline_ms = deadline === undefined ? undefined : Date.parse(deadline);
   if (Number.isNaN(deadline_ms))
     return problem("malformed-message", `${REQUEST_HEADERS.deadline} is not a time: "${deadline?.slice(0, 40)}"`);
+  if (deadline_ms !== undefined && deadline_ms <= Date.now())
+    return problem("deadline-exceeded", `its turn came after ${deadline}`);
   return {
     ok: true,
     value: {
@@ -146,7 +201,7 @@ function parseRequest(delivery: Delivery): Result<RequestDelivery> {
       envelope,
       asked,
       deadline_ms,
-      deliveries: delivery.attempt,
+      deliveries: delivery.deliveries,
     },
   };
 }
@@ -164,5 +219,3 @@ function toVerdict(bus: Bus, request: RequestDelivery, verdict: RequestVerdict):
 
 const bodyOf = ({ body, headerLength }: Delivery): EncodedBody =>
   headerLength === undefined ? { bytes: body } : { bytes: body, headerLength };
-
-const hook = (settled: ConsumeHooks["settled"]) => (settled ? { settled } : {});

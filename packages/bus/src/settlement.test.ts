@@ -9,37 +9,61 @@ const given = { subject: "given" } as Outgoing;
 
 describe("settlement", () => {
   const rows = [
-    ["done", done(given), 1, { emit: [given], action: { ack: true }, outcome: "done" }],
+    ["done", done(given), 1, { emit: [given], action: { kind: "ack" }, outcome: "done" }],
     [
       "reject",
       reject("model-failed", "x"),
       1,
-      { emit: [{ subject: "model-failed" }], action: { ack: true }, outcome: "model-failed" },
+      { emit: [{ subject: "model-failed" }], action: { kind: "ack" }, outcome: "model-failed" },
     ],
-    ["first retry", retry("delivery", "x"), 1, { emit: [], action: { nak_ms: 1_000 }, outcome: "retry" }],
-    ["retry as asked", retry("delivery", "x", 9_000), 1, { emit: [], action: { nak_ms: 9_000 }, outcome: "retry" }],
+    [
+      "first retry",
+      retry("delivery", "x"),
+      1,
+      { emit: [], action: { kind: "nak", delay_ms: 1_000 }, outcome: "retry" },
+    ],
+    [
+      "retry as asked",
+      retry("delivery", "x", 9_000),
+      1,
+      { emit: [], action: { kind: "nak", delay_ms: 9_000 }, outcome: "retry" },
+    ],
     [
       "retry not before the table says",
       retry("delivery", "x", 1),
       1,
-      { emit: [], action: { nak_ms: 1_000 }, outcome: "retry" },
+      { emit: [], action: { kind: "nak", delay_ms: 1_000 }, outcome: "retry" },
     ],
-    ["later retry", retry("delivery", "x"), 3, { emit: [], action: { nak_ms: 30_000 }, outcome: "retry" }],
+    [
+      "later retry",
+      retry("delivery", "x"),
+      3,
+      { emit: [], action: { kind: "nak", delay_ms: 30_000 }, outcome: "retry" },
+    ],
     [
       "last retry",
       retry("delivery", "x"),
       7,
-      { emit: [{ subject: "delivery-exhausted" }], action: { ack: true }, outcome: "delivery-exhausted" },
+      { emit: [{ subject: "delivery-exhausted" }], action: { kind: "ack" }, outcome: "delivery-exhausted" },
+    ],
+    [
+      "infrastructure is held",
+      retry("infrastructure", "x"),
+      1,
+      { emit: [], action: { kind: "hold", delay_ms: 250 }, outcome: "retry" },
     ],
     [
       "infrastructure never gives up",
       retry("infrastructure", "x"),
       1_000,
-      { emit: [], action: { nak_ms: 15_000 }, outcome: "retry" },
+      { emit: [], action: { kind: "hold", delay_ms: 15_000 }, outcome: "retry" },
     ],
   ] as const;
-  it.each(rows)("%s", (_name, verdict, attempt, expected) => {
-    expect(settlement(verdict, { attempt }, letter)).toEqual(expected);
+  it.each(rows)("%s", (_name, verdict, tries, expected) => {
+    const counts = verdict.kind === "retry" && verdict.retry === "infrastructure";
+    expect(settlement(verdict, counts ? { attempt: 1, tries } : { attempt: tries, tries: 1 }, letter)).toEqual(
+      expected,
+    );
   });
 
   it("has a delay for every try it allows", () => {

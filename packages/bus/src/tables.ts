@@ -17,12 +17,14 @@ const FOLLOW_AGAIN_MS = 1_000;
 
 /**
  * Opens a bucket that the provisioner made and follows it. Resolves when what it held is in memory. A value that does
- * not fit the schema is passed over, and said in the log.
+ * not fit the schema is passed over, and said in the log. `onPut` is told of each value as it comes, also of those that
+ * were there, and again of all when following begins again after an interruption.
  */
 export async function openTable<Schema extends TSchema>(
   bus: Bus,
   bucket: BucketName,
   schema: Schema,
+  { onPut }: { onPut?: (key: string, value: Static<Schema>) => void } = {},
 ): Promise<Table<Static<Schema>>> {
   const validator = Compile(schema);
   const kv = await bus.js.views.kv(BUCKETS[bucket].name, { bindOnly: true });
@@ -37,8 +39,10 @@ export async function openTable<Schema extends TSchema>(
         continue;
       }
       const value = parse(entry.value);
-      if (validator.Check(value)) values.set(entry.key, value as Static<Schema>);
-      else bus.log.error({ bucket, key: entry.key }, "a value in the bucket does not fit its schema; passed over");
+      if (validator.Check(value)) {
+        values.set(entry.key, value as Static<Schema>);
+        onPut?.(entry.key, value as Static<Schema>);
+      } else bus.log.error({ bucket, key: entry.key }, "a value in the bucket does not fit its schema; passed over");
     }
   };
   // A table that stopped following would go on with what it knows, and nobody would see: it begins again.

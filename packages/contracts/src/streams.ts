@@ -86,9 +86,7 @@ export const CONSUMER_DEFAULTS = {
 export const consumerName = {
   /** One per lane, so that no tenant, model or priority stops another. */
   lane: ({ kind, priority, tenant, model }: Lane) => ["inference", kind, priority, tenant, model].join("="),
-  /** One per model. */
-  inference: (model: string) => `inference-tensor-${model}`,
-  /** Sees the headers of every request and dead-letters those for which no worker pool exists. */
+  /** Sees the headers of every request: registers lanes, and dead-letters what no worker pool will take. */
   strays: () => "inference-strays",
   notifier: (rule: string) => `notifier-${rule}`,
   audit: (stream: "OUTCOMES" | "EVENTS") => `audit-${stream.toLowerCase()}`,

@@ -1,10 +1,10 @@
 import path from "node:path";
-import { consumeRequests, consumeStrays, openBus, openTable } from "@millrace/bus";
+import { consumeRequests, consumeStrays, openBus, openLanes, openTable } from "@millrace/bus";
 import { ModelDeployment } from "@millrace/contracts";
 import { runService } from "@millrace/kit";
 import { modelFolders } from "./adapters/model-folders.ts";
 import { type ModelRunner, startModelRunner } from "./adapters/model-runner.ts";
-import { Config } from "./config.ts";
+import { Config, tenantWeights } from "./config.ts";
 import { onRequested } from "./handlers/requested.ts";
 import { inferenceMetrics } from "./metrics.ts";
 
@@ -13,6 +13,7 @@ const CHILD = new URL(`./runner/child${path.extname(import.meta.url)}`, import.m
 
 await runService("inference", Config, async (scope) => {
   const { config, log } = scope;
+  const weights = tenantWeights(config);
   const bus = await openBus(scope);
 
   const runners: ModelRunner[] = [];
@@ -45,12 +46,15 @@ await runService("inference", Config, async (scope) => {
   const deployments = scope.use(await openTable(bus, "models", ModelDeployment));
   for (const { manifest, digest } of runners) await deployments.put(manifest.name, { manifest, digest });
 
+  const lanes = scope.use(await openLanes(bus));
   const metrics = inferenceMetrics(scope.metrics, runners);
   for (const runner of runners) {
     const consumption = await consumeRequests(
       bus,
       {
         model: runner.manifest.name,
+        lanes,
+        tenantWeights: weights,
         batch_max: config.BATCH_MESSAGES_MAX,
         concurrency: config.CONCURRENCY,
         settled: metrics.settled(runner.manifest.name, log),
@@ -60,5 +64,6 @@ await runService("inference", Config, async (scope) => {
     scope.use(consumption);
     scope.health.check(`requests of ${runner.manifest.name}`, () => ({ ok: consumption.healthy }));
   }
-  scope.use(await consumeStrays(bus, (model) => deployments.get(model) !== undefined));
+  const isServed = (model: string) => deployments.get(model) !== undefined;
+  scope.use(await consumeStrays(bus, { isServed, lanes }));
 });

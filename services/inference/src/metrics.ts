@@ -59,10 +59,10 @@ export function inferenceMetrics(registry: Registry, runners: readonly ModelRunn
     /** Counts each settled request, and logs it: one line, at debug when all is well, since there are thousands a second. */
     settled:
       (model: string, log: Logger): Settled =>
-      ({ subject, attempt, header }, outcome, duration_ms) => {
+      ({ subject, deliveries, header }, outcome, duration_ms) => {
         requests.inc({ model, outcome });
         seconds.observe({ model }, duration_ms / 1000);
-        const line = { subject, attempt, outcome, duration_ms, trace_id: traceId(header("traceparent")) };
+        const line = { subject, deliveries, outcome, duration_ms, trace_id: traceId(header("traceparent")) };
         log[outcome === "done" ? "debug" : "warn"](line, "request settled");
       },
 

@@ -1,7 +1,7 @@
 /** The service as a process, on a real nats-server, with the committed model in real TensorFlow. */
 import path from "node:path";
 import { readOutcome } from "@millrace/bus";
-import { OUTCOMES, outputsOf, type Tensor } from "@millrace/contracts";
+import { consumerName, OUTCOMES, outputsOf, type Tensor } from "@millrace/contracts";
 import { FEATURES, type MachineReading, machineReadings } from "@millrace/models/readings";
 import { loadTensorFlow, type Model, openModel } from "@millrace/tensorflow";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -140,11 +140,12 @@ describe("inference", { timeout: 60_000 }, () => {
     const of = { tenant: "acme", project: "again", model: "failure-risk", id };
     const first = (await outcomesOf(it, { project: "again", count: 1 })).get(id)!;
     // As if the ack had been lost: the durable starts over and sees every request of this file again.
-    await it.operator.jsm.consumers.delete("REQUESTS_TENSOR", "inference-tensor-failure-risk");
+    const durable = consumerName.lane({ kind: "tensor", priority: "normal", tenant: "acme", model: "failure-risk" });
+    await it.operator.jsm.consumers.delete("REQUESTS_TENSOR", durable);
     const before = (await it.operator.jsm.streams.info(OUTCOMES.name)).state.messages;
     await vi.waitFor(
       async () => {
-        const { ack_floor } = await it.operator.jsm.consumers.info("REQUESTS_TENSOR", "inference-tensor-failure-risk");
+        const { ack_floor } = await it.operator.jsm.consumers.info("REQUESTS_TENSOR", durable);
         expect(ack_floor.stream_seq).toBeGreaterThanOrEqual(first.record.request.sequence);
       },
       { timeout: 30_000, interval: 100 },

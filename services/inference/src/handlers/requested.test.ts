@@ -1,5 +1,5 @@
 /** Poison, on a real broker: requests of a model that dies, fails, hangs and computes nonsense on certain values. */
-import { consumeRequests } from "@millrace/bus";
+import { consumeRequests, openLanes } from "@millrace/bus";
 import type { Tensor } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
 import { expect, test } from "vitest";
@@ -39,7 +39,9 @@ test("each poison request is found and becomes a dead letter with its row; the o
   for (const [code, inputs] of Object.entries(poison)) await publish(inputs, code);
   for (let i = 0; i < 40; i++) await publish(rows(i), "done");
 
-  const options = { model: runner.manifest.name, batch_max: 64, concurrency: 2 };
+  using lanes = await openLanes(it.operator);
+  await lanes.register({ kind: "tensor", priority: "normal", tenant: "acme", model: runner.manifest.name });
+  const options = { model: runner.manifest.name, lanes, batch_max: 64, concurrency: 2 };
   await using _consumption = await consumeRequests(it.operator, options, onRequested(runner));
   const outcomes = await outcomesOf(it, { project: "poison", count: expected.size });
   const details: Record<string, string> = {};

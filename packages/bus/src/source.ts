@@ -1,0 +1,227 @@
+import { AckPolicy, type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
+import type { Bus } from "./bus.ts";
+import { Taken } from "./delivery.ts";
+import { wait } from "./wait.ts";
+
+/** A durable pull consumer with explicit acks. */
+export type SourceSpec = {
+  stream: string;
+  durable: string;
+  /** Subjects it sees; absent = all of the stream. */
+  filter?: string;
+  /** Where the durable starts when it is first made: with all that is retained, or with what comes. Default all. */
+  begin?: "all" | "new";
+  /** Deliver no bodies, only headers. */
+  headers_only?: boolean;
+  /** Server-side bound on unacknowledged messages of all replicas together. */
+  ack_pending_max?: number;
+};
+
+/** Bytes that the queues of one consumption hold together, and the most they should. */
+export type Budget = { used_bytes: number; readonly max_bytes: number };
+
+export type SourceOptions = {
+  /** Messages that may wait in the queue. */
+  queue_max: number;
+  budget: Budget;
+  /** Time without an ack or a heartbeat after which the server delivers a message again. */
+  ack_wait_ms: number;
+  /** Something waits in the queue. */
+  arrived: (source: Source) => void;
+};
+
+const RESTART_WAIT_MS = 500;
+/** How long an idle pull stays open; a server that is silent for longer than half of it is taken for gone. */
+const PULL_EXPIRES_MS = 10_000;
+/** Asked for at first and after a pull to which nothing came. An idle source holds no more than this. */
+const PULL_FIRST = 8;
+/** Failures that are remembered: as many as may be unacknowledged. */
+const FAILURES_MAX = 10_000;
+
+/**
+ * Pulls from one durable into a bounded queue. Survives lost connections, server restarts and a deleted consumer.
+ *
+ * Each pull asks for what fits into the queue and is emptied at once, so that stopping finds every message it was given
+ * in the queue, and can give it back. (The client's endless `consume` keeps messages where stopping loses them.) While
+ * pulls come back full, the next asks for twice as many, up to the queue's bound and the budget in bytes, by the size of
+ * what came before: many quiet sources hold little, a busy one is never waited for.
+ */
+export class Source {
+  readonly spec: SourceSpec;
+  readonly queue: Taken[] = [];
+  readonly #bus: Bus;
+  readonly #options: SourceOptions;
+  /** By sequence: taken and not settled, in the queue or under way. */
+  readonly #open = new Map<number, Taken>();
+  readonly #failures = new Map<number, number>();
+  #ask = PULL_FIRST;
+  #typical_bytes = 0;
+  #stopping = false;
+  #healthy = true;
+  #pull: ConsumerMessages | undefined;
+  #wake = () => {};
+  readonly #reading: Promise<void>;
+
+  /** @throws NatsError when the consumer can be neither made nor brought to these settings */
+  static async open(bus: Bus, spec: SourceSpec, options: SourceOptions): Promise<Source> {
+    await ensureConsumer(bus, spec, options.ack_wait_ms);
+    return new Source(bus, spec, options);
+  }
+
+  private constructor(bus: Bus, spec: SourceSpec, options: SourceOptions) {
+    this.#bus = bus;
+    this.spec = spec;
+    this.#options = options;
+    this.#reading = this.#read();
+  }
+
+  /** Messages taken and not settled. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** Whether the last pull worked. */
+  get healthy(): boolean {
+    return this.#healthy;
+  }
+
+  /** The next message of the queue. */
+  take(): Taken | undefined {
+    const taken = this.queue.shift();
+    if (taken === undefined) return undefined;
+    this.#options.budget.used_bytes -= sizeOf(taken.message);
+    this.#wake();
+    return taken;
+  }
+
+  ack(taken: Taken): void {
+    this.#failures.delete(taken.sequence);
+    this.#open.delete(taken.sequence);
+    taken.message.ack();
+  }
+
+  /** Its receiver failed: the server delivers it again after the delay. */
+  putOff(taken: Taken, delay_ms: number): void {
+    // A message that another replica takes next leaves its entry behind; the oldest goes first.
+    if (this.#failures.size >= FAILURES_MAX) this.#failures.delete(this.#failures.keys().next().value!);
+    this.#failures.set(taken.sequence, taken.attempt);
+    this.#open.delete(taken.sequence);
+    taken.message.nak(delay_ms);
+  }
+
+  /** Not settled: goes back at once, for another replica. */
+  giveBack(taken: Taken): void {
+    this.#open.delete(taken.sequence);
+    if (!this.#bus.nc.isClosed()) taken.message.nak();
+  }
+
+  /** Tells the server that what is here is being worked on. */
+  heartbeat(): void {
+    for (const { message } of this.#open.values()) message.working();
+  }
+
+  /** Stops pulling and gives back what waits. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#pull?.stop();
+    this.#wake();
+    await this.#reading;
+    for (let taken = this.take(); taken; taken = this.take()) this.giveBack(taken);
+  }
+
+  async #read(): Promise<void> {
+    const bus = this.#bus;
+    const { stream, durable } = this.spec;
+    let consumer: Consumer | undefined;
+    while (!this.#stopping) {
+      try {
+        consumer ??= await bus.js.consumers.get(stream, durable);
+        if (this.#stopping) break;
+        const max_messages = this.#room();
+        this.#pull = await consumer.fetch({ max_messages, expires: PULL_EXPIRES_MS });
+        let came = 0;
+        for await (const message of this.#pull) {
+          came++;
+          this.#healthy = true;
+          this.#arrive(message);
+        }
+        this.#healthy = true;
+        if (came === 0) this.#ask = PULL_FIRST;
+        else if (came >= this.#ask) this.#ask = Math.min(this.#ask * 2, this.#options.queue_max);
+      } catch (err) {
+        if (this.#stopping) break;
+        this.#healthy = false;
+        consumer = undefined;
+        bus.log.warn({ err, consumer: durable }, "pull ended; starting it again");
+        await wait(RESTART_WAIT_MS);
+        await ensureConsumer(bus, this.spec, this.#options.ack_wait_ms).catch((cause: unknown) =>
+          bus.log.warn({ err: cause, consumer: durable }, "consumer cannot be reached"),
+        );
+      }
+      while (!this.#stopping && !this.#wantsMore()) await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  #arrive(message: JsMsg): void {
+    const sequence = message.info.streamSequence;
+    const known = this.#open.get(sequence);
+    if (known) {
+      known.message = message; // the last delivery's ack is the one that counts for sure
+      return;
+    }
+    const bytes = sizeOf(message);
+    this.#typical_bytes = Math.max(bytes, this.#typical_bytes * 0.99);
+    this.#options.budget.used_bytes += bytes;
+    const taken = new Taken(message, this.#failures.get(sequence) ?? 0);
+    this.#open.set(sequence, taken);
+    this.queue.push(taken);
+    this.#options.arrived(this);
+  }
+
+  /** A queue that is half empty is filled again; an empty one also when others have used up the budget. */
+  #wantsMore(): boolean {
+    const { queue_max, budget } = this.#options;
+    if (this.queue.length === 0) return true;
+    return this.queue.length <= queue_max / 2 && budget.used_bytes < budget.max_bytes;
+  }
+
+  #room(): number {
+    const { queue_max, budget } = this.#options;
+    const affordable = Math.floor((budget.max_bytes - budget.used_bytes) / this.#typical_bytes);
+    return Math.max(1, Math.min(this.#ask, queue_max - this.queue.length, affordable));
+  }
+}
+
+/** Headers, and the objects made of a message. */
+const OVERHEAD_BYTES = 2048;
+const sizeOf = (message: JsMsg): number => message.data.byteLength + OVERHEAD_BYTES;
+
+/**
+ * Creates the durable consumer, or brings an existing one to these settings. Where it began stays as it was: that is
+ * past, and cannot be changed.
+ */
+async function ensureConsumer(bus: Bus, spec: SourceSpec, ack_wait_ms: number): Promise<void> {
+  const changeable = {
+    ack_wait: nanos(ack_wait_ms),
+    max_deliver: -1,
+    max_ack_pending: spec.ack_pending_max ?? 10_000,
+    ...(spec.filter === undefined ? {} : { filter_subject: spec.filter }),
+    ...(spec.headers_only ? { headers_only: true } : {}),
+  };
+  try {
+    await bus.jsm.consumers.add(spec.stream, {
+      ...changeable,
+      name: spec.durable,
+      durable_name: spec.durable,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: spec.begin === "new" ? DeliverPolicy.New : DeliverPolicy.All,
+      replay_policy: ReplayPolicy.Instant,
+    });
+  } catch (cause) {
+    // Creating again with the same settings is no error; with others, the server wants it said that this is a change.
+    if ((cause as { api_error?: { err_code?: number } }).api_error?.err_code !== CONSUMER_EXISTS) throw cause;
+    await bus.jsm.consumers.update(spec.stream, spec.durable, changeable);
+  }
+}
+
+const CONSUMER_EXISTS = 10148;
