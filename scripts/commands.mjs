@@ -37,5 +37,9 @@ export const COMMANDS = {
     about: "measure (a name selects one; --json)",
     parts: (args) => [{ run: ["node", "bench/src/main.ts", ...args] }],
   },
+  "power-loss": {
+    about: "cut the broker's power under load and look for what was lost (--rounds, --seed, --help)",
+    parts: (args) => [{ run: ["node", "e2e/src/power-loss/main.ts", ...args] }],
+  },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };

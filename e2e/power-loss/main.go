@@ -35,7 +35,7 @@ func run() (err error) {
 	path := flag.String("mount", "", "directory to mount on")
 	seed := flag.Uint64("seed", 1, "decides what of the unsynced changes survives")
 	dirs := flag.String("dirs", string(Ordered), "ordered or strict: what makes a change of a directory durable")
-	syncTime := flag.Duration("sync-time", time.Millisecond, "how long a sync takes")
+	syncTime := flag.Duration("sync-time", 500*time.Microsecond, "how long a sync takes, most of the time")
 	flag.Parse()
 	if *path == "" || (Dirs(*dirs) != Ordered && Dirs(*dirs) != Strict) {
 		flag.Usage()

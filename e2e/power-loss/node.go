@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -17,6 +18,13 @@ type node struct {
 	inode  *inode
 	disk   *disk
 }
+
+// One sync in so many takes so many times as long: a disk that collects garbage, or a neighbour's burst. It widens the
+// moments in which a program may act on what is not on the disk yet.
+const (
+	slowEvery  = 20
+	slowFactor = 50
+)
 
 // handle is an open file.
 type handle struct {
@@ -218,9 +226,14 @@ func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 	return n.sync(at)
 }
 
-// sync takes as long as a disk does. The power may go meanwhile, and what was to be saved with it.
+// sync takes as long as a disk does, and now and then much longer. The power may go meanwhile, and what was to be saved
+// with it.
 func (n *node) sync(until uint64) syscall.Errno {
-	time.Sleep(n.disk.syncTime)
+	takes := n.disk.syncTime
+	if rand.IntN(slowEvery) == 0 {
+		takes *= slowFactor
+	}
+	time.Sleep(takes)
 	if errno := n.powered(); errno != 0 {
 		return errno
 	}

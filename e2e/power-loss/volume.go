@@ -237,6 +237,9 @@ func (v *volume) unsaved() loss {
 	walk(v.root, "/")
 	for _, op := range v.journal {
 		for _, c := range op.changes {
+			if _, there := paths[c.dir]; !there {
+				continue // nobody can miss what was in a directory that is removed
+			}
 			sign := "+"
 			if c.target == nil {
 				sign = "-"
