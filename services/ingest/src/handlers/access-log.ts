@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Logger, type Registry, SECONDS_BUCKETS, traceId } from "@millrace/kit";
+import { Counter, Histogram, type Logger, plainLines, type Registry, SECONDS_BUCKETS, traceId } from "@millrace/kit";
 import type { FastifyInstance } from "fastify";
 
 /** Routes asked for by machines every few seconds; a line for each would bury the others. */
@@ -19,6 +19,7 @@ export function observe(app: FastifyInstance, log: Logger, metrics: Registry): v
     buckets: SECONDS_BUCKETS,
     registers: [metrics],
   });
+  const lines = plainLines(log); // the fields below are all there are: none is a secret
   app.addHook("onRequest", (request, reply, done) => {
     const started = performance.now();
     // Fastify's `onResponse` is not called when the client goes first; every event stream would be missed.
@@ -29,8 +30,8 @@ export function observe(app: FastifyInstance, log: Logger, metrics: Registry): v
       const duration_ms = performance.now() - started;
       requests.inc({ operation, status });
       if (!operation.endsWith("Events")) durations.observe({ operation }, duration_ms / 1_000);
-      if (QUIET.has(operation) || !log.isLevelEnabled("info")) return;
-      log.info(
+      if (QUIET.has(operation) || !lines.isLevelEnabled("info")) return;
+      lines.info(
         {
           operation,
           method: request.method,
