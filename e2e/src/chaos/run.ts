@@ -56,9 +56,11 @@ export type ChaosReport = {
     /** By process, then by kind. */
     by_process: Readonly<Record<string, Readonly<Record<string, number>>>>;
   };
-  /** Time from the end of a fault until something asked for after it had reached every end. */
-  recovery_ms: { max: number | null; after: string | undefined };
+  /** By end: the longest time from the end of a fault until something asked for after it arrived; null = never. */
+  recovery_ms_max: Readonly<Record<End, { ms: number | null; after: string }>>;
 };
+
+type End = "webhooks" | "messages" | "ledger";
 
 const RATE = 20;
 const GAP_MS = 2_000;
@@ -110,17 +112,15 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 
   const load = startLoad(millrace, riskRequests(`chaos-${options.seed}`, READINGS), { rate });
   /** At each end, when what was asked for arrived. */
-  const ends = (): readonly (readonly Arrival[])[] => {
+  const ends = (): Record<End, Arrival[]> => {
     const asked = new Map(load.accepted.map(({ id, asked_ms }) => [id, asked_ms]));
     const arrivals = (came: Iterable<{ id: string; arrived_ms: number }>) =>
       [...came].map(({ id, arrived_ms }) => ({ asked_ms: asked.get(id) ?? 0, arrived_ms }));
-    return [
-      arrivals(webhooks.map(({ id, arrived_ms }) => ({ id: requestOf(id), arrived_ms }))),
-      arrivals(
-        topic.messages.map(({ messageId, received_ms }) => ({ id: requestOf(messageId), arrived_ms: received_ms })),
-      ),
-      arrivals(ledger.seen),
-    ];
+    return {
+      webhooks: arrivals(webhooks.map(({ id, arrived_ms }) => ({ id: requestOf(id), arrived_ms }))),
+      messages: arrivals(topic.messages.map((message) => ({ id: requestOf(message.messageId), ...message }))),
+      ledger: arrivals(ledger.seen),
+    };
   };
   const inflicted = await inflict(millrace, plan, tell);
   await untilRecovered(inflicted, ends);
@@ -145,7 +145,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     refused: load.refused,
     behind,
     faults: countFaults(inflicted),
-    recovery_ms: slowestRecovery(inflicted, ends()),
+    recovery_ms_max: slowestRecoveries(inflicted, ends()),
   };
 }
 
@@ -188,14 +188,11 @@ function followLedger(
   };
 }
 
-async function untilRecovered(
-  inflicted: readonly Inflicted[],
-  ends: () => readonly (readonly Arrival[])[],
-): Promise<void> {
+async function untilRecovered(inflicted: readonly Inflicted[], ends: () => Record<End, Arrival[]>): Promise<void> {
   const last_ms = Math.max(...inflicted.map(({ over_ms }) => over_ms));
   const deadline = performance.now() + RECOVERY_MS;
   while (performance.now() < deadline) {
-    if (ends().every((arrivals) => recoveryTime(last_ms, arrivals) !== undefined)) return;
+    if (Object.values(ends()).every((arrivals) => recoveryTime(last_ms, arrivals) !== undefined)) return;
     await sleep(POLL_MS);
   }
 }
@@ -224,8 +221,7 @@ async function untilAtRest(
 function countFaults(inflicted: readonly Inflicted[]): ChaosReport["faults"] {
   const byProcess: Record<string, Record<string, number>> = {};
   for (const { victim, kind } of inflicted) {
-    const kinds = (byProcess[victim] ??= {});
-    kinds[kind] = (kinds[kind] ?? 0) + 1;
+    byProcess[victim] = { ...byProcess[victim], [kind]: (byProcess[victim]?.[kind] ?? 0) + 1 };
   }
   return {
     kills: inflicted.filter(({ kind }) => kind === "kill").length,
@@ -235,16 +231,19 @@ function countFaults(inflicted: readonly Inflicted[]): ChaosReport["faults"] {
   };
 }
 
-function slowestRecovery(
+function slowestRecoveries(
   inflicted: readonly Inflicted[],
-  ends: readonly (readonly Arrival[])[],
-): ChaosReport["recovery_ms"] {
-  const times = inflicted.map(({ kind, victim, over_ms }) => {
-    const each = ends.map((arrivals) => recoveryTime(over_ms, arrivals) ?? Number.POSITIVE_INFINITY);
-    return { after: `${kind} ${victim}`, max: Math.max(...each) };
-  });
-  const { max, after } = times.reduce((slowest, one) => (one.max > slowest.max ? one : slowest), { max: 0, after: "" });
-  return { max: Number.isFinite(max) ? max : null, after };
+  ends: Record<End, Arrival[]>,
+): ChaosReport["recovery_ms_max"] {
+  const slowest = (arrivals: readonly Arrival[]) => {
+    let max = { ms: 0, after: "" };
+    for (const { kind, victim, over_ms } of inflicted) {
+      const ms = recoveryTime(over_ms, arrivals) ?? Number.POSITIVE_INFINITY;
+      if (ms > max.ms) max = { ms, after: `${kind} ${victim} at ${new Date(over_ms).toISOString()}` };
+    }
+    return { ...max, ms: Number.isFinite(max.ms) ? max.ms : null };
+  };
+  return { webhooks: slowest(ends.webhooks), messages: slowest(ends.messages), ledger: slowest(ends.ledger) };
 }
 
 /** Of `<request id>.<attempt>:<destination>`. */

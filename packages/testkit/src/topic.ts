@@ -11,7 +11,7 @@ export type ReceivedMessage = {
   correlationId: string | undefined;
   body: Buffer;
   /** When it came, by the wall clock. */
-  received_ms: number;
+  arrived_ms: number;
   applicationProperties: Readonly<Record<string, unknown>>;
 };
 
@@ -39,7 +39,7 @@ export async function followTopic({
           messageId: String(messageId),
           correlationId: correlationId === undefined ? undefined : String(correlationId),
           body,
-          received_ms: Date.now(),
+          arrived_ms: Date.now(),
           applicationProperties,
         });
       },
