@@ -4,6 +4,7 @@ import { type Accepted, startLoad } from "./load.ts";
 import { type Observed, observeOutcomes } from "./observer.ts";
 import { openPlant, type Plant, type SyncInterval } from "./plant.ts";
 import type { DirectoryRule, Loss } from "./power-loss-disk.ts";
+import { startRetention } from "./retention.ts";
 import { readStored, type Stored } from "./stored.ts";
 
 export type PowerLossOptions = {
@@ -26,6 +27,8 @@ export type Books = {
   sync_interval: SyncInterval;
   /** Requests that were answered with 202. */
   accepted: number;
+  /** Requests with an outcome that were deleted, as retention does, while others were accepted. */
+  deleted: number;
   /** Ids of accepted requests that the stream does not hold, or holds with another body. */
   accepted_lost: string[];
   /** Outcomes whose storing was acknowledged to inference before the power went. */
@@ -65,6 +68,7 @@ export async function losePowerRepeatedly(options: PowerLossOptions): Promise<Bo
     directories: options.directories,
     sync_interval: options.syncInterval,
     accepted: 0,
+    deleted: 0,
     accepted_lost: [],
     outcomes_acknowledged: 0,
     outcomes_lost: 0,
@@ -80,12 +84,19 @@ export async function losePowerRepeatedly(options: PowerLossOptions): Promise<Bo
     const observer = observeOutcomes(plant.operator);
     const accepted: Accepted = new Map();
     const acknowledged = new Map<number, string | undefined>();
+    const deleted = new Set<string>();
+    let stored: Stored = { requests: new Map(), outcomes: new Map(), missing: [] };
     const last = Math.min(options.rounds, books.rounds + ROUNDS_PER_STORE);
     while (books.rounds < last) {
       const load = startLoad(plant, { clients: options.clients, prefix: `round-${books.rounds}` });
+      const retention = startRetention(plant.operator, random.shuffled(settled(stored)));
       await load.started;
       await sleep(random.integer(...CUT_MS));
       const loss = await plant.losePower();
+      for (const id of retention.stop()) {
+        deleted.add(id);
+        accepted.delete(id);
+      }
       const observed = observer.take();
       const stopped = load.stop();
       await plant.restorePower();
@@ -93,7 +104,7 @@ export async function losePowerRepeatedly(options: PowerLossOptions): Promise<Bo
       for (const [id, digest] of load.accepted) accepted.set(id, digest);
       for (const sequence of observed.acknowledged) acknowledged.set(sequence, observed.republished.get(sequence));
 
-      const stored = await look(plant);
+      stored = await look(plant);
       books.rounds++;
       books.accepted += load.accepted.size;
       books.outcomes_acknowledged += observed.acknowledged.size;
@@ -106,7 +117,8 @@ export async function losePowerRepeatedly(options: PowerLossOptions): Promise<Bo
       options.report?.(books.rounds, books);
       if (stored.missing.length > 0) break; // nothing more can be learned from this store
     }
-    await settle(plant, accepted, books);
+    books.deleted += deleted.size;
+    await settle(plant, accepted, deleted, books);
   }
   return books;
 }
@@ -119,10 +131,19 @@ export const keepsItsWord = (books: Books): boolean =>
   books.twice.length === 0 &&
   books.streams_lost.length === 0;
 
+/** Half of the requests that have an outcome, which retention may delete. */
+function settled({ requests, outcomes }: Stored): { id: string; sequence: number }[] {
+  const ended = [...outcomes.values()].flatMap(({ id }) => {
+    const request = requests.get(id);
+    return request === undefined ? [] : [{ id, sequence: request.sequence }];
+  });
+  return ended.filter((_, index) => index % 2 === 0);
+}
+
 const look = (plant: Plant): Promise<Stored> => eventually(() => readStored(plant.operator), { within_ms: BACK_MS });
 
 /** Waits until every request that is there has its outcome, and counts those that are not as they should be. */
-async function settle(plant: Plant, accepted: Accepted, books: Books): Promise<void> {
+async function settle(plant: Plant, accepted: Accepted, deleted: ReadonlySet<string>, books: Books): Promise<void> {
   const pending = ({ requests, outcomes }: Stored) => {
     const ended = new Set([...outcomes.values()].map(({ id }) => id));
     return [...requests.keys()].filter((id) => !ended.has(id));
@@ -141,7 +162,7 @@ async function settle(plant: Plant, accepted: Accepted, books: Books): Promise<v
   for (const { id, requestSequence } of stored.outcomes.values()) {
     if (seen.has(id)) books.twice.push(id);
     seen.add(id);
-    if (stored.requests.get(id)?.sequence !== requestSequence) books.without_request++;
+    if (!deleted.has(id) && stored.requests.get(id)?.sequence !== requestSequence) books.without_request++;
   }
 }
 
