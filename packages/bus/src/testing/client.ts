@@ -129,17 +129,21 @@ export function connectSimulated(world: World, { user, process, link, broker, wa
       // A copy of its own: the client cannot know that it has it twice.
       if (link.loses("duplicated")) link.down(() => arrive(delivered));
     };
-    link.up(() => broker.durable(durable.stream, durable.name)?.pull(pull));
-    link.onClose(() => broker.durable(durable.stream, durable.name)?.drop(pull));
-    world.schedule(
-      expires,
-      () => {
-        broker.durable(durable.stream, durable.name)?.drop(pull);
-        if (link.connected) fetched.finish();
-        else fetched.fail(new NatsError("heartbeats missed", "HEARTBEATS_MISSED"));
-      },
-      process,
-    );
+    const drop = () => broker.durable(durable.stream, durable.name)?.drop(pull);
+    link.up(() => {
+      broker.durable(durable.stream, durable.name)?.pull(pull);
+      // The server says when the pull has expired, after whatever it gave.
+      world.schedule(expires, () => {
+        drop();
+        link.down(() => fetched.finish());
+      });
+    });
+    link.onClose(drop);
+    const silence = () => {
+      if (link.connected) fetched.finish();
+      else fetched.fail(new NatsError("heartbeats missed", "HEARTBEATS_MISSED"));
+    };
+    world.schedule(expires * CLIENT_PATIENCE, silence, process);
     return fetched;
   };
 
@@ -243,6 +247,9 @@ export function connectSimulated(world: World, { user, process, link, broker, wa
   };
   return simulated as unknown as Bus;
 }
+
+/** The client ends a fetch by itself when the server does not. */
+const CLIENT_PATIENCE = 1.05;
 
 type FetchOptions = { max_messages?: number; expires?: number };
 

@@ -11,6 +11,8 @@ export type JobOptions = {
   model: string;
   /** What to ask for, by share: how often each kind occurs. */
   kinds: Readonly<Record<string, number>>;
+  /** One of this kind first. */
+  first?: string;
   /** The body for a kind; `variant` tells bodies of one job apart. */
   body: (job: { id: string; kind: string; index: number; variant: number }) => Uint8Array;
 };
@@ -25,12 +27,12 @@ const CLIENTS = 2;
  * Lets clients submit the scenario's jobs through `publishRequest`, with repeats and with other bodies under the same
  * key. A client that gets no answer asks again, as with an HTTP time-out. Checks that the answers agree with the stream.
  */
-export function submitJobs(simulation: Simulation, { model, kinds, body }: JobOptions): readonly Job[] {
+export function submitJobs(simulation: Simulation, { model, kinds, first, body }: JobOptions): readonly Job[] {
   const { world, books, scenario } = simulation;
   const random = world.random("jobs");
   const lots = Object.entries(kinds).flatMap(([kind, share]) => Array.from({ length: share }, () => kind));
   const jobs = Array.from({ length: scenario.jobs }, (_, index): Job => {
-    const kind = random.pick(lots);
+    const kind = index === 0 && first !== undefined ? first : random.pick(lots);
     const id = `${kind}-${index}`;
     const variants = random.chance(0.3) ? [0, random.chance(0.5) ? 1 : 0] : [0];
     return { id, kind, submissions: variants.map((variant) => body({ id, kind, index, variant })) };

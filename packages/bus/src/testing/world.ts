@@ -88,7 +88,11 @@ export async function inWorld<T>(seed: number, live: (world: World) => Promise<T
 
   const schedule: World["schedule"] = (delay_ms, act, owner) => {
     const event = events.add(now + Math.max(0, delay_ms), act, owner as Mortal | undefined);
-    return { cancel: () => void (event.cancelled = true) };
+    return {
+      cancel() {
+        event.cancelled = true;
+      },
+    };
   };
   const note = (what: string) => {
     const line = `${now.toFixed(3)} ${what}`;
