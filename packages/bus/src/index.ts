@@ -1,4 +1,5 @@
 export { answer, ask } from "./ask.ts";
+export { type LaneBacklog, readLaneBacklog } from "./backlogs.ts";
 export { type Bus, type BusOptions, connectBus } from "./bus.ts";
 export type { Consumption } from "./consume.ts";
 export { consumeInOrder, type OrderedReader, type StreamPosition } from "./consume-in-order.ts";
@@ -42,7 +43,7 @@ export { readAt, readLastFromLeader, type StoredMessage } from "./read.ts";
 export { type BucketRecord, readRecord, replaceRecord } from "./records.ts";
 export { completeRedrive, decideDeadLetter, type Redriven } from "./redrive.ts";
 export { consumeRequests, type RequestDelivery, type RequestVerdict } from "./request-consumer.ts";
-export { type Accepted, attemptOf, type NewRequest, publishRequest, type Redrive, readRequest } from "./requests.ts";
+export { type Accepted, acceptedBefore, attemptOf, type NewRequest, publishRequest, type Redrive, readRequest } from "./requests.ts";
 export { REQUEUES_MAX, type Requeued, requeueRequest } from "./requeue.ts";
 export { type Scanned, type ScanRange, scan } from "./scan.ts";
 export { busSettings, type OpenBusOptions, openBus } from "./settings.ts";

@@ -96,6 +96,16 @@ export async function publishRequest(bus: Bus, request: NewRequest): Promise<Acc
   return { kind: "conflict", digest, existing: originalDigestOf(existing) ?? "unknown" };
 }
 
+/** What {@link publishRequest} would answer to a repeat; undefined when no request of this id is retained. Stores nothing. */
+export async function acceptedBefore(bus: Bus, request: NewRequest): Promise<Accepted | undefined> {
+  const existing = await readRequest(bus, request);
+  if (!existing) return undefined;
+  const digest = digestOf(request.body.bytes);
+  if (originalDigestOf(existing) === digest)
+    return { kind: "accepted", sequence: existing.sequence, digest, repeated: true };
+  return { kind: "conflict", digest, existing: originalDigestOf(existing)! };
+}
+
 /** The last request of an id, or undefined when none is retained. */
 export const readRequest = (bus: Bus, of: RequestAddress): Promise<StoredMessage | undefined> =>
   readLast(bus, REQUEST_STREAM.tensor.name, requestsOf({ kind: "tensor", ...addressOf(of) }));

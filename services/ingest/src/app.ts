@@ -1,8 +1,9 @@
 import { LIMITS, OPERATIONS, type Operation, type OperationId } from "@millrace/contracts";
 import { type Health, healthRoutes, type Logger, type Registry } from "@millrace/kit";
 import Fastify, { type FastifyInstance } from "fastify";
+import { openIntake } from "./adapters/intake.ts";
 import { meterStreams, meterWaits } from "./adapters/metered.ts";
-import type { DeadLetters, Ledger, Models, OutcomeWaits, Streams, Tokens } from "./domain/ports.ts";
+import type { Admission, DeadLetters, Intake, Ledger, Models, OutcomeWaits, Streams, Tokens } from "./domain/ports.ts";
 import { observe } from "./handlers/access-log.ts";
 import { onAuditEntries, onAuditHead } from "./handlers/audit.ts";
 import { onBulk } from "./handlers/bulk.ts";
@@ -39,6 +40,7 @@ export type AppDeps = {
   tokens: Tokens;
   models: Models;
   streams: Streams;
+  admission: Admission;
   waits: OutcomeWaits;
   ledger: Ledger;
   deadLetters: DeadLetters;
@@ -50,7 +52,9 @@ export type AppDeps = {
 type KitRoute = "health" | "ready" | "metrics";
 
 /** What answers each operation; one that is missing does not compile. */
-const handlersOf = (deps: AppDeps & { listeners: Listeners }): Record<Exclude<OperationId, KitRoute>, Handler> => ({
+const handlersOf = (
+  deps: AppDeps & { intake: Intake; listeners: Listeners },
+): Record<Exclude<OperationId, KitRoute>, Handler> => ({
   submitRequest: onSubmit(deps),
   submitBulk: onBulk(deps),
   getRequest: onGetRequest(deps),
@@ -124,9 +128,11 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
+  const streams = meterStreams(deps.streams, deps.metrics);
   const handlers = handlersOf({
     ...deps,
-    streams: meterStreams(deps.streams, deps.metrics),
+    streams,
+    intake: openIntake(streams, deps.admission, deps.metrics),
     waits: meterWaits(deps.waits, deps.metrics),
     listeners: countListeners(deps.metrics),
   });

@@ -1,5 +1,6 @@
-import { openBus } from "@millrace/bus";
+import { openBus, openLanes } from "@millrace/bus";
 import { runService } from "@millrace/kit";
+import { openAdmission } from "./adapters/admission.ts";
 import { openDeadLetters } from "./adapters/dead-letters.ts";
 import { openLedger } from "./adapters/ledger.ts";
 import { openModels } from "./adapters/models.ts";
@@ -23,6 +24,8 @@ await runService("ingest", Config, async (scope) => {
   });
 
   const { health, metrics, signal } = scope;
+  const lanes = scope.use(await openLanes(bus));
+  const admission = scope.use(openAdmission(bus, { models, lanes, wait_max_s: config.WAIT_MAX_S, metrics }));
   const app = buildApp({
     log,
     health,
@@ -30,6 +33,7 @@ await runService("ingest", Config, async (scope) => {
     tokens,
     models,
     streams,
+    admission,
     waits,
     ledger: openLedger(bus),
     deadLetters: openDeadLetters(bus),

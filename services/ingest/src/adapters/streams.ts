@@ -1,4 +1,5 @@
 import {
+  acceptedBefore,
   type Bus,
   followOutcomes,
   openDurability,
@@ -9,10 +10,9 @@ import {
   UnconfirmedError,
 } from "@millrace/bus";
 import { EVENTS, OUTCOMES, type Problem, REQUESTS_TENSOR } from "@millrace/contracts";
+import { type Fill, Room } from "../domain/admission/room.ts";
 import type { Streams } from "../domain/ports.ts";
 
-/** Share of a stream's bound at which new work is refused, so that outcomes always have room. */
-const ROOM = 0.8;
 const ROOM_LOOK_MS = 1_000;
 /** A restart of the broker is waited out; after this many looks without it, new requests are refused at once. */
 const OUTAGE_LOOKS = 3;
@@ -22,20 +22,17 @@ const WATCHED = [REQUESTS_TENSOR.name, OUTCOMES.name, EVENTS.name];
 /** The request and outcome streams of a broker. */
 export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
   const durability = await openDurability(bus);
-  let full: Problem | undefined;
+  const room = new Room();
   let looking = false;
   let disconnected_looks = 0;
 
   const look = async () => {
+    const fills: Fill[] = [];
     for (const stream of WATCHED) {
       const { state, config } = await bus.jsm.streams.info(stream);
-      const used = config.max_bytes > 0 ? state.bytes / config.max_bytes : 0;
-      if (used >= ROOM) {
-        full = { code: "storage-full", detail: `${stream} holds ${Math.floor(used * 100)} % of what it may` };
-        return;
-      }
+      fills.push({ stream, bytes: state.bytes, max_bytes: config.max_bytes });
     }
-    full = undefined;
+    room.look(performance.now() / 1_000, fills);
   };
   const timer = setInterval(() => {
     disconnected_looks = bus.connected ? 0 : disconnected_looks + 1;
@@ -51,6 +48,7 @@ export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
 
   return {
     publish: (request) => publishRequest(bus, request),
+    acceptedBefore: (request) => acceptedBefore(bus, request),
     exists: async (of) => (await readRequest(bus, of)) !== undefined,
     outcome: (of) => readSettledOutcome(bus, of),
     position: async () => (await bus.jsm.streams.info(OUTCOMES.name)).state.last_seq,
@@ -58,7 +56,7 @@ export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
     get durability() {
       return durability.level;
     },
-    room: () => (disconnected_looks > OUTAGE_LOOKS ? OUTAGE : full),
+    room: () => (disconnected_looks > OUTAGE_LOOKS ? OUTAGE : room.refusal),
     [Symbol.dispose]() {
       clearInterval(timer);
       durability[Symbol.dispose]();

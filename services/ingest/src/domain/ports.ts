@@ -15,11 +15,11 @@ import type {
   Durability,
   EncodedBody,
   ModelDeployment,
-  Problem,
   RedriveDecision,
   RequestAddress,
   Result,
 } from "@millrace/contracts";
+import type { Refusal, Wish } from "./admission/model-queue.ts";
 import type { Caller, Project } from "./grants.ts";
 
 /** What ingest needs of the world. Adapters implement these; tests may as well. */
@@ -30,6 +30,8 @@ export type { Accepted, DeadLetterQuery, NewRequest, RedriveBasis, StoredDeadLet
 export type Streams = {
   /** Stores a request once per id. */
   publish(request: NewRequest): Promise<Accepted>;
+  /** What publishing would answer to a repeat; undefined when it is none. */
+  acceptedBefore(request: NewRequest): Promise<Accepted | undefined>;
   /** Whether a request of this id is retained. */
   exists(of: RequestAddress): Promise<boolean>;
   /** The outcome that counts; undefined while the request, or the redrive of its dead letter, is pending. */
@@ -41,8 +43,28 @@ export type Streams = {
   /** What an accepted request has survived. */
   readonly durability: Durability;
   /** Why no request can be taken now: the streams have no room for it and its outcome, or cannot be reached. */
-  room(): Problem | undefined;
+  room(): Refusal | undefined;
 };
+
+/** The queues of the models: whether a further request would wait too long in its own. */
+export type Admission = {
+  /** Takes a place in the queue, until the request is {@link finished}; or says why there is none. */
+  admit(model: string, wish: Wish): Refusal | undefined;
+  /** What `admit` would say, without taking anything. */
+  refusal(model: string, wish: Wish): Refusal | undefined;
+  /** A request that was admitted is stored, or was not. */
+  finished(model: string, wish: Wish, stored: boolean): void;
+};
+
+/** The way of a request into the streams: nothing is stored for which there is no place. */
+export type Intake = {
+  publish(request: Submitted): Promise<Accepted | Refused>;
+  /** Why nothing of this kind is taken now, to be asked before the body is looked at. Nothing is promised. */
+  refusal(model: string, wish: Wish): Refusal | undefined;
+};
+/** `keyed`: the client named it, so that it may be a repeat. */
+export type Submitted = NewRequest & { keyed: boolean };
+export type Refused = { kind: "refused"; refusal: Refusal };
 
 /** Waits for outcomes. Begin before publishing, so that none is missed. */
 export type OutcomeWaits = {

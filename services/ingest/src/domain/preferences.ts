@@ -1,4 +1,4 @@
-import { LIMITS } from "@millrace/contracts";
+import { LIMITS, problem, type Result } from "@millrace/contracts";
 
 /**
  * Seconds of `Prefer: wait=N` (RFC 7240 §4.3), cut to the bound; undefined when the header does not ask for a wait.
@@ -18,6 +18,18 @@ export const idempotencyKey = (header: string | undefined): string | undefined =
   header !== undefined && header.length > 2 && header.startsWith('"') && header.endsWith('"')
     ? header.slice(1, -1)
     : header;
+
+/**
+ * Milliseconds since 1970 of a `Millrace-Deadline` header (RFC 3339; the form was checked against the operation's
+ * schema). One that has passed is a mistake of the client's clock or code, not a request.
+ */
+export function deadlineOf(header: string | undefined, now_ms: number): Result<number | undefined> {
+  if (header === undefined) return { ok: true, value: undefined };
+  const at = Date.parse(header);
+  if (Number.isNaN(at)) return problem("invalid-header", `millrace-deadline: there is no time "${header}"`);
+  if (at <= now_ms) return problem("invalid-header", `millrace-deadline: ${header} has passed`);
+  return { ok: true, value: at };
+}
 
 /** Whether an `Accept` header asks for raw bytes rather than JSON: names them, and not JSON with them. */
 export function prefersBinary(accept: string | undefined): boolean {

@@ -14,7 +14,7 @@ import {
   rowCount,
 } from "@millrace/contracts";
 import type { Project } from "./grants.ts";
-import type { NewRequest } from "./ports.ts";
+import type { Submitted } from "./ports.ts";
 
 /** What every request of one HTTP call shares. */
 export type Origin = Project & {
@@ -22,12 +22,14 @@ export type Origin = Project & {
   priority: Priority;
   key?: string;
   correlationId?: string;
+  /** RFC 3339. */
+  deadline?: string;
   principal: string;
   traceparent: string;
 };
 
 /** A request that may be stored, and what its asker wants of the answer. */
-export type Submission = { request: NewRequest; asked: DecodedRequest };
+export type Submission = { request: Submitted; asked: DecodedRequest };
 
 /**
  * Values up to which a JSON request is stored as canonical JSON, which people can read on the stream. Larger ones are
@@ -71,7 +73,7 @@ export function fitToModel(body: EncodedBody, model: ModelDeployment): Result<Fi
 }
 
 /** A request of this origin around an encoded body. `part` numbers the requests of one bulk upload. */
-export function newRequest(origin: Origin, body: EncodedBody, rows: number, part?: number): NewRequest {
+export function newRequest(origin: Origin, body: EncodedBody, rows: number, part?: number): Submitted {
   const { tenant, project, priority, principal, traceparent } = origin;
   const { manifest, digest } = origin.model;
   const of = { tenant, project, model: manifest.name };
@@ -87,6 +89,8 @@ export function newRequest(origin: Origin, body: EncodedBody, rows: number, part
     correlationId: origin.correlationId ?? id,
     principal,
     traceparent,
+    keyed: origin.key !== undefined,
+    ...(origin.deadline === undefined ? {} : { deadline: origin.deadline }),
   };
 }
 

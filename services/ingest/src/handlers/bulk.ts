@@ -9,9 +9,9 @@ import { originOf, type SubmitDeps } from "./submit.ts";
 
 /** `POST …/requests/bulk`: readings as a stream; what was accepted is said precisely, whatever happens. */
 export const onBulk =
-  ({ models, streams, log }: SubmitDeps): Handler =>
+  ({ models, streams, intake, log }: SubmitDeps): Handler =>
   async (request, reply) => {
-    const origin = originOf(request, reply, models, streams);
+    const origin = originOf(request, reply, models, intake);
     if (!origin) return reply;
     const packed = request.call.query.rows !== "1";
     const writer = rowWriter(origin.model.manifest.inputs, packed);
@@ -20,7 +20,7 @@ export const onBulk =
       origin,
       writer: writer.value,
       packed,
-      publish: (submitted) => streams.publish(submitted),
+      publish: (submitted) => intake.publish(submitted),
       problemOf(error) {
         const found = known(error as Error);
         log[found ? "warn" : "error"]({ err: error }, "a part of a bulk upload was not stored");

@@ -9,13 +9,14 @@ import {
 import { type Logger, traceId } from "@millrace/kit";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { brokerProblem } from "../adapters/streams.ts";
+import type { Refusal } from "../domain/admission/model-queue.ts";
 
 /** Errors as RFC 9457 documents: ours, Fastify's and those of the HTTP parser. */
 
 type More = Parameters<typeof problemDocument>[2];
 
 /** Answers with a problem. */
-export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Problem, more: More = {}): FastifyReply {
+export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Refusal, more: More = {}): FastifyReply {
   const document = problemDocument(
     problem,
     { instance: request.url.split("?", 1)[0]!, trace_id: traceId(request.call?.traceparent) },
@@ -23,9 +24,17 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
     isOip(request) ? { ...more, error: problem.detail } : more,
   );
   if (document.status === 401) reply.header("WWW-Authenticate", 'Bearer realm="millrace"');
-  if (document.status === 503) reply.header("Retry-After", "1");
+  const retry_after_s = problem.retry_after_s ?? RETRY_AFTER_S[problem.code];
+  if (retry_after_s !== undefined) reply.header("Retry-After", String(retry_after_s));
   return reply.code(document.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(document));
 }
+
+/** Seconds after which it is worth trying again, where nothing better is known. */
+const RETRY_AFTER_S: Partial<Record<ErrorCode, number>> = {
+  unavailable: 1,
+  "storage-full": 30,
+  "too-many-listeners": 5,
+};
 
 /** Fastify's own errors, as ours. https://fastify.dev/docs/latest/Reference/Errors/ */
 const FASTIFY_ERRORS: Readonly<Record<string, ErrorCode>> = {

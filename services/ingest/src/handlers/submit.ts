@@ -8,24 +8,24 @@ import {
 import type { Logger } from "@millrace/kit";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { jsonState } from "../domain/answer.ts";
-import type { Models, OutcomeWaits, StoredOutcome, Streams } from "../domain/ports.ts";
-import { idempotencyKey, waitPreference } from "../domain/preferences.ts";
+import type { Intake, Models, OutcomeWaits, StoredOutcome, Streams } from "../domain/ports.ts";
+import { deadlineOf, idempotencyKey, waitPreference } from "../domain/preferences.ts";
 import { type Origin, prepareSubmission, type Submission } from "../domain/submission.ts";
 import { type Handler, header, place, stateUrl } from "./call.ts";
 import { refuse } from "./problems.ts";
 
-export type SubmitDeps = { models: Models; streams: Streams; waits: OutcomeWaits; log: Logger };
+export type SubmitDeps = { models: Models; streams: Streams; intake: Intake; waits: OutcomeWaits; log: Logger };
 
 /** `POST …/requests`: checked, stored, 202; or 200 when the outcome comes within `Prefer: wait`. */
 export const onSubmit =
   (deps: SubmitDeps): Handler =>
   async (request, reply) => {
-    const { streams } = deps;
+    const { streams, intake } = deps;
     const submission = submissionOf(request, reply, deps);
     if (!submission) return reply;
     const wait_s = waitPreference(header(request, "prefer"));
     if (wait_s === undefined) {
-      const accepted = await accept(request, reply, submission, streams);
+      const accepted = await accept(request, reply, submission, intake);
       if (!accepted) return reply;
       return answerAccepted(reply, submission, accepted, streams);
     }
@@ -40,9 +40,9 @@ export const onSubmit =
 export function submissionOf(
   request: FastifyRequest,
   reply: FastifyReply,
-  { models, streams }: SubmitDeps,
+  { models, intake }: SubmitDeps,
 ): Submission | undefined {
-  const origin = originOf(request, reply, models, streams);
+  const origin = originOf(request, reply, models, intake);
   if (!origin) return undefined;
   const prepared = prepareSubmission(bodyOf(request), origin);
   if (prepared.ok) return prepared.value;
@@ -59,10 +59,10 @@ export async function acceptAndWait(
   reply: FastifyReply,
   submission: Submission,
   wait_s: number,
-  { streams, waits }: SubmitDeps,
+  { intake, waits }: SubmitDeps,
 ): Promise<{ accepted: Acceptance; outcome: StoredOutcome | undefined } | undefined> {
   using waiting = waits.begin(submission.request);
-  const accepted = await accept(request, reply, submission, streams);
+  const accepted = await accept(request, reply, submission, intake);
   if (!accepted) return undefined;
   if (accepted.repeated) waiting.look();
   return { accepted, outcome: await waiting.outcome({ timeout_ms: wait_s * 1_000, signal: request.signal }) };
@@ -70,33 +70,44 @@ export async function acceptAndWait(
 
 /**
  * What the requests of this call share; undefined after answering why there can be none.
- * Asked of a model that is not deployed, or of full streams, nothing of the body is looked at.
+ * Asked of a model that is not deployed, or has no place in its queue, nothing of the body is looked at.
  */
 export function originOf(
   request: FastifyRequest,
   reply: FastifyReply,
   models: Models,
-  streams: Streams,
+  intake: Intake,
 ): Origin | undefined {
   const model = deployed(request, reply, models);
   if (!model) return undefined;
-  const full = streams.room();
-  if (full) {
-    void refuse(request, reply, full);
-    return undefined;
-  }
   const { call } = request;
   const { tenant, project } = place(call);
   const key = idempotencyKey(header(request, "idempotency-key"));
   const correlationId = header(request, "x-correlation-id");
+  const priority = (call.query.priority ?? header(request, "millrace-priority") ?? "normal") as Priority;
+  const deadline = deadlineOf(header(request, "millrace-deadline"), Date.now());
+  if (!deadline.ok) {
+    void refuse(request, reply, deadline.problem);
+    return undefined;
+  }
+  // With a key it may be a repeat, which needs no place.
+  const refusal =
+    key === undefined
+      ? intake.refusal(model.manifest.name, { tenant, priority, deadline_ms: deadline.value })
+      : undefined;
+  if (refusal) {
+    void refuse(request, reply, refusal);
+    return undefined;
+  }
   return {
     tenant,
     project,
     model,
-    priority: (call.query.priority ?? header(request, "millrace-priority") ?? "normal") as Priority,
+    priority,
     principal: call.caller.principal,
     traceparent: call.traceparent,
     ...(key === undefined ? {} : { key }),
+    ...(deadline.value === undefined ? {} : { deadline: new Date(deadline.value).toISOString() }),
     ...(correlationId === undefined ? {} : { correlationId }),
   };
 }
@@ -115,20 +126,24 @@ export function deployed(request: FastifyRequest, reply: FastifyReply, models: M
 
 type Acceptance = { digest: string; repeated: boolean };
 
-/** Stores a request; undefined after answering that its key stands for another body. */
+/** Stores a request; undefined after answering that there is no place for it, or that its key stands for another body. */
 async function accept(
   request: FastifyRequest,
   reply: FastifyReply,
   { request: submitted }: Submission,
-  streams: Streams,
+  intake: Intake,
 ): Promise<Acceptance | undefined> {
   request.call.id = submitted.id;
   reply.header("X-Correlation-Id", submitted.correlationId);
-  const accepted = await streams.publish(submitted);
+  const accepted = await intake.publish(submitted);
   if (accepted.kind === "accepted") {
     reply.header("Location", stateUrl(submitted));
     if (accepted.repeated) reply.header("Idempotent-Replayed", "true");
     return accepted;
+  }
+  if (accepted.kind === "refused") {
+    void refuse(request, reply, accepted.refusal);
+    return undefined;
   }
   const { digest: given, existing } = accepted;
   void refuse(

@@ -6,6 +6,8 @@ import {
   type Bus,
   connectBus,
   consumeRequests,
+  type Lanes,
+  openLanes,
   openTable,
   provision,
   type RequestDelivery,
@@ -15,6 +17,7 @@ import {
 import { decodeRequest, elementCount, ModelDeployment, type TokensFile, VERBS, type Verb } from "@millrace/contracts";
 import { createLogger, createMetrics, Health } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
+import { openAdmission } from "../adapters/admission.ts";
 import { openDeadLetters } from "../adapters/dead-letters.ts";
 import { openLedger } from "../adapters/ledger.ts";
 import { openModels } from "../adapters/models.ts";
@@ -38,6 +41,7 @@ export const ENTRIES: TokensFile = [
     ["acme", "plant", "submit", "read"],
     ["acme", "other", "submit", "read"],
   ]),
+  entry("token-of-rival", "dan", [["rival", "plant", "submit", "read"]]),
   entry("token-that-reads", "carol", [["acme", "plant", "read"]]),
 ];
 
@@ -52,7 +56,7 @@ export function entry(token: string, principal: string, grants: [string, string,
 export type Ingest = Awaited<ReturnType<typeof startIngest>>;
 
 /** Starts a broker and ingest on it. The worker is started by {@link Ingest.work}, so that tests can hold it back. */
-export async function startIngest() {
+export async function startIngest(options: { wait_max_s?: number } = {}) {
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await natsServer());
   const as = (user: string) => connectAs(nats, user);
@@ -75,13 +79,19 @@ export async function startIngest() {
   const streams = stack.use(await openStreams(bus));
   const waits = stack.use(openOutcomeWaits(bus, { look_ms: 500 }));
   const tokens = stack.use(await openTokenFile(tokensFile, log, 50));
+  const models = stack.use(await openModels(bus));
+  const metrics = createMetrics("ingest");
+  const lanes = stack.use(await openLanes(bus));
+  const admission = stack.use(openAdmission(bus, { models, lanes, wait_max_s: options.wait_max_s ?? 900, metrics }));
+  const lanesServed = stack.use(await openLanes(inference));
   const app = buildApp({
     log,
     health,
-    metrics: createMetrics("ingest"),
+    metrics,
     tokens,
-    models: stack.use(await openModels(bus)),
+    models,
     streams,
+    admission,
     waits,
     ledger: openLedger(bus),
     deadLetters: openDeadLetters(bus),
@@ -107,7 +117,7 @@ export async function startIngest() {
     call: (path: string, init: RequestInit = {}) =>
       fetch(url + path, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...init.headers } }),
     announce: (model: ModelDeployment) => announced.put(model.manifest.name, model),
-    work: (model = SUM) => work(inference, model),
+    work: (model = SUM, pace?: Pace) => work(inference, lanesServed, model, pace),
     stop: () => stopping.abort(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -117,10 +127,14 @@ type Broker = { url: string; passwordOf(user: string): string };
 export const connectAs = (nats: Broker, user: string): Promise<Bus> =>
   connectBus({ url: nats.url, user, password: nats.passwordOf(user), log });
 
-function work(bus: Bus, model: ModelDeployment) {
-  return consumeRequests(bus, { model: model.manifest.name, batch_max: 64, concurrency: 1 }, async (requests) =>
-    requests.map((request) => verdict(request, model)),
-  );
+/** How slow a model is: so many milliseconds for each request, of which it takes so many at once. */
+export type Pace = { ms: number; batch_max: number };
+
+function work(bus: Bus, lanes: Lanes, model: ModelDeployment, { ms, batch_max }: Pace = { ms: 0, batch_max: 64 }) {
+  return consumeRequests(bus, { model: model.manifest.name, lanes, batch_max, concurrency: 1 }, async (requests) => {
+    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms * requests.length));
+    return requests.map((request) => verdict(request, model));
+  });
 }
 
 function verdict(request: RequestDelivery, { manifest, digest }: ModelDeployment): RequestVerdict {

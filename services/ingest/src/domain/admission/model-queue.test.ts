@@ -211,13 +211,28 @@ describe("one decision", () => {
     expect(queue.refusal({ tenant: "a", priority: "normal", deadline_ms: 1 }, 0)?.retry_after_s).toBeUndefined();
   });
 
-  it("stays closed until the wait is well below the limit", () => {
+  it("opens when it said it would, and neither sooner nor later because the estimate trembles", () => {
+    const queue = queueOf({ "a.normal": 1_001 }); // 10.01 s; nine tenths of the limit are reached 1.01 s later
+    const lane = queue.lane("a", "normal")!;
+    const at = (now: number, waiting: number) => {
+      queue.look(now, new Map([[lane, state(waiting, 100 * now)]]));
+      return code(queue, "a");
+    };
+    expect(code(queue, "a")).toBe("overloaded");
+    expect(at(1.5, 880)).toBe("overloaded");
+    expect(at(2.02, 970)).toBeUndefined();
+  });
+
+  it("opens later when the wait is above the limit by then, and at once when it fell far below", () => {
     const queue = queueOf({ "a.normal": 1_001 });
     const lane = queue.lane("a", "normal")!;
     expect(code(queue, "a")).toBe("overloaded");
-    queue.look(1.5, new Map([[lane, state(951, 150)]]));
-    expect(code(queue, "a")).toBe("overloaded");
-    queue.look(2.1, new Map([[lane, state(890, 211)]]));
+    queue.look(2.1, new Map([[lane, state(1_300, 210)]]));
+    expect(queue.refusal({ tenant: "a", priority: "normal" }, 0)).toMatchObject({
+      code: "overloaded",
+      retry_after_s: 3,
+    });
+    queue.look(2.2, new Map([[lane, state(400, 1_110)]]));
     expect(code(queue, "a")).toBeUndefined();
   });
 

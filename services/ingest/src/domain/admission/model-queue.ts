@@ -1,7 +1,7 @@
-import { PRIORITY_WEIGHTS, type Priority, type Problem } from "@millrace/contracts";
+import { PRIORITIES, PRIORITY_WEIGHTS, type Priority, type Problem } from "@millrace/contracts";
 import { FadingRate } from "./averages.ts";
 import { Drain } from "./drain.ts";
-import { type Rival, servedWithin, waitOf } from "./fair-share.ts";
+import { type Company, servedWithin, waitOf } from "./fair-share.ts";
 
 /** Why a request is not taken, and when to come again; without a time when coming again does not help. */
 export type Refusal = Problem & { retry_after_s?: number };
@@ -19,15 +19,24 @@ export type LaneState = {
 };
 
 /** Who wants to put a request into a model's queue. */
-export type Wish = { tenant: string; priority: Priority /** ms since 1970 */; deadline_ms?: number | undefined };
+export type Wish = {
+  tenant: string;
+  priority: Priority;
+  /** Rows of its inputs, when they are known: workers share out rows and not requests. */
+  rows?: number;
+  /** ms since 1970. */
+  deadline_ms?: number | undefined;
+};
 
 export type LaneQueue = {
   readonly tenant: string;
   readonly priority: Priority;
-  readonly weight: number;
+  /** Rows of a request: the average of those that this process put in. */
+  rows: number;
   /** Undefined while its consumer does not exist: then it holds what this process put in, for all that is known. */
   state: LaneState | undefined;
   waiting: number;
+  /** Requests per second. */
   readonly arriving: FadingRate;
   /** Whether anything was delivered between the last two looks. */
   moved: boolean;
@@ -40,8 +49,8 @@ export type LaneQueue = {
   seen: number;
   /** `finished` when the look under way began. */
   mark: number;
-  /** Refused since it passed the limit; until it is well below. */
-  closed: boolean;
+  /** While it is closed: when it opens, as those who were refused were told, and whether the model stood at the time. */
+  closed: { opens_s: number; stood: boolean } | undefined;
   verdict: Verdict | undefined;
 };
 
@@ -55,7 +64,7 @@ type Verdict = {
   /** Requests that may come in before the wait passes the limit. */
   room: number;
   /** Made for the first one that is refused. */
-  refusal?: { code: "tenant-over-share" | "overloaded"; detail: string; over_s: number };
+  refusal?: { code: "tenant-over-share" | "overloaded"; detail: string };
 };
 
 export type ModelQueueOptions = {
@@ -66,13 +75,17 @@ export type ModelQueueOptions = {
   random: () => number;
 };
 
-/** A lane that was closed opens again at this part of the limit, so that it does not flap at the limit itself. */
+/** A lane that passes the limit is closed until the wait will be this part of it, so that it does not flap at the limit. */
 const REOPEN = 0.9;
+/** A lane whose wait fell to this part of the limit opens before its time: the model became much faster. */
+const EARLY = 0.5;
 /** `Retry-After` is stretched by up to this part at random, so that those who were refused do not come all at once. */
 const SPREAD = 0.15;
 const RETRY_AFTER_MAX_S = 3_600;
 /** Lanes known of one model. Requests of further ones are taken without an estimate. */
 export const LANES_MAX = 4_096;
+/** Part of each request in a lane's average of rows. */
+const NEW = 0.05;
 /** A lane in which nothing happens is looked at once in so many looks. */
 const IDLE_LOOKS = 10;
 
@@ -89,6 +102,9 @@ export class ModelQueue {
   readonly #lanes: LaneQueue[] = [];
   readonly #tenants = new Map<string, Partial<Record<Priority, LaneQueue>>>();
   #looks = 0;
+  /** Time of the last look, in seconds. */
+  #now = 0;
+  /** Longest wait; may be changed while the queue is in use. */
   wait_max_s: number;
 
   constructor({ model, wait_max_s, random }: ModelQueueOptions) {
@@ -108,7 +124,7 @@ export class ModelQueue {
     const made: LaneQueue = {
       tenant,
       priority,
-      weight: PRIORITY_WEIGHTS[priority],
+      rows: 1,
       state: undefined,
       waiting: 0,
       arriving: new FadingRate(this.#tau_s),
@@ -119,7 +135,7 @@ export class ModelQueue {
       finished: 0,
       seen: 0,
       mark: 0,
-      closed: false,
+      closed: undefined,
       verdict: undefined,
     };
     this.#lanes.push(made);
@@ -133,8 +149,11 @@ export class ModelQueue {
     const lane = this.lane(wish.tenant, wish.priority);
     if (!lane) return undefined;
     const refusal = this.#refusal(lane, wish.deadline_ms, now_ms);
-    if (!refusal) lane.admitted++;
-    return refusal;
+    if (refusal) return refusal;
+    const rows = wish.rows ?? 1;
+    lane.rows = lane.admitted === 0 ? rows : lane.rows + NEW * (rows - lane.rows);
+    lane.admitted++;
+    return undefined;
   }
 
   /** What {@link admit} would say, without taking anything. */
@@ -171,7 +190,7 @@ export class ModelQueue {
         const gone = acknowledgedBetween(before, state);
         lane.arriving.add(Math.max(0, waiting - lane.waiting + gone), now - lane.looked_s);
         // What an idle lane did since it was looked at ten looks ago says nothing of this one.
-        if (lane.look === this.#looks) acknowledged += gone;
+        if (lane.look === this.#looks) acknowledged += gone * lane.rows;
       }
       lane.state = state;
       lane.waiting = waiting;
@@ -180,15 +199,16 @@ export class ModelQueue {
       if (state) lane.seen = lane.mark;
     }
     this.#looks++;
+    this.#now = now;
     let waiting = 0;
     for (const lane of this.#lanes) {
-      waiting += lane.waiting;
+      waiting += lane.waiting * lane.rows;
       lane.verdict = undefined;
     }
     this.#drain.look(now, { waiting, acknowledged });
   }
 
-  /** Of all lanes: requests that wait, requests per second when busy, and the longest wait of a lane that is in use. */
+  /** Of all lanes: requests that wait, rows per second when busy, and the longest wait of a lane that is in use. */
   summary(): { waiting: number; perSecond: number | undefined; wait_s: number } {
     let waiting = 0;
     let wait_s = this.#drain.standing_s;
@@ -204,8 +224,8 @@ export class ModelQueue {
   #refusal(lane: LaneQueue, deadline_ms: number | undefined, now_ms: number): Refusal | undefined {
     const verdict = this.#verdict(lane);
     const more = lane.admitted - verdict.admitted;
-    if (more >= verdict.room) lane.closed = true;
-    if (lane.closed) return this.#overLimit(lane, verdict);
+    if (more >= verdict.room) lane.closed ??= this.#close(lane);
+    if (lane.closed) return this.#overLimit(lane, verdict, lane.closed.opens_s - this.#now);
     if (deadline_ms === undefined) return undefined;
     const wait_s = verdict.wait_s + more * verdict.more_s;
     if (now_ms + wait_s * 1_000 <= deadline_ms) return undefined;
@@ -219,70 +239,99 @@ export class ModelQueue {
   #verdict(lane: LaneQueue): Verdict {
     if (lane.verdict) return lane.verdict;
     const verdict = this.#judge(lane);
-    if (lane.closed) lane.closed = verdict.wait_s > REOPEN * this.wait_max_s;
+    if (lane.closed) lane.closed = this.#stillClosed(lane.closed, verdict.wait_s);
     lane.verdict = verdict;
     return verdict;
   }
 
+  /** The lane passed the limit: until when it is closed, if nothing further comes into it. */
+  #close(lane: LaneQueue): NonNullable<LaneQueue["closed"]> {
+    const { standing_s, perSecond } = this.#drain;
+    const rows = backlogOf(lane) * lane.rows;
+    const moving_s = perSecond === undefined ? 0 : waitOf(rows, this.#companyOf(lane), perSecond);
+    const over_s = standing_s + Math.max(0, moving_s - REOPEN * this.wait_max_s);
+    return { opens_s: this.#now + over_s, stood: standing_s > 0 };
+  }
+
+  /**
+   * A lane opens when those who were refused were told, and not whenever the estimate trembles: the queue is long
+   * enough that nothing is lost by that. Later when the wait is above the limit then; sooner when the model is much
+   * faster, or does not stand any more.
+   */
+  #stillClosed({ opens_s, stood }: NonNullable<LaneQueue["closed"]>, wait_s: number): LaneQueue["closed"] {
+    if (wait_s <= EARLY * this.wait_max_s) return undefined;
+    const stands = this.#drain.standing_s > 0;
+    const told = stood && !stands ? this.#now + wait_s - REOPEN * this.wait_max_s : opens_s;
+    const opens = Math.max(told, this.#now + wait_s - this.wait_max_s);
+    return opens > this.#now ? { opens_s: opens, stood: stands } : undefined;
+  }
+
   #judge(lane: LaneQueue): Verdict {
     const { admitted } = lane;
-    const standing_s = this.#drain.standing_s;
-    const perSecond = this.#drain.perSecond;
+    const { standing_s, perSecond } = this.#drain;
     const left_s = this.wait_max_s - standing_s;
     // A model that was never seen busy may be as fast as it likes.
     if (perSecond === undefined) {
       return { admitted, wait_s: standing_s, more_s: 0, room: left_s > 0 ? Number.POSITIVE_INFINITY : 0 };
     }
     const backlog = backlogOf(lane);
-    const rivals = this.#rivalsOf(lane);
-    const wait_s = standing_s + waitOf(backlog, lane.weight, rivals, perSecond);
-    const room = Math.max(0, servedWithin(left_s, lane.weight, rivals, perSecond) - backlog);
+    const company = this.#companyOf(lane);
+    const wait_s = standing_s + waitOf(backlog * lane.rows, company, perSecond);
+    const room = Math.max(0, servedWithin(left_s, company, perSecond) / lane.rows - backlog);
     return { admitted, wait_s, more_s: room > 0 ? (this.wait_max_s - wait_s) / room : 0, room };
   }
 
-  #rivalsOf(lane: LaneQueue): Rival[] {
-    const rivals: Rival[] = [];
+  #companyOf(lane: LaneQueue): Company {
+    const peers: { waiting: number; arriving: number }[] = [];
+    const classes = new Map<Priority, { weight: number; waiting: number; arriving: number }>();
     for (const other of this.#lanes) {
       if (other === lane) continue;
-      const waiting = backlogOf(other);
-      const arriving = other.arriving.perSecond ?? 0;
-      if (waiting > 0 || arriving > 0) rivals.push({ weight: other.weight, waiting, arriving });
+      const waiting = backlogOf(other) * other.rows;
+      const arriving = (other.arriving.perSecond ?? 0) * other.rows;
+      if (other.priority === lane.priority) {
+        if (waiting > 0 || arriving > 0) peers.push({ waiting, arriving });
+        continue;
+      }
+      const of = classes.get(other.priority) ?? { weight: PRIORITY_WEIGHTS[other.priority], waiting: 0, arriving: 0 };
+      of.waiting += waiting;
+      of.arriving += arriving;
+      classes.set(other.priority, of);
     }
-    return rivals;
+    return { weight: PRIORITY_WEIGHTS[lane.priority], peers, classes: [...classes.values()] };
   }
 
-  /** The lane is over the limit: whose fault it is, and when it will be well below it if nothing further comes in. */
-  #overLimit(lane: LaneQueue, verdict: Verdict): Refusal {
-    verdict.refusal ??= this.#reason(lane);
-    const { code, detail, over_s } = verdict.refusal;
+  /** The lane is over the limit: whose fault it is, and when to come again. */
+  #overLimit(lane: LaneQueue, verdict: Verdict, over_s: number): Refusal {
+    verdict.refusal ??= this.#reason(lane, verdict);
     const spread = 1 + SPREAD * this.#random();
-    return { code, detail, retry_after_s: Math.min(RETRY_AFTER_MAX_S, Math.max(1, Math.ceil(over_s * spread))) };
+    return {
+      ...verdict.refusal,
+      retry_after_s: Math.min(RETRY_AFTER_MAX_S, Math.max(1, Math.ceil(over_s * spread))),
+    };
   }
 
-  #reason(lane: LaneQueue): NonNullable<Verdict["refusal"]> {
-    const standing_s = this.#drain.standing_s;
-    const perSecond = this.#drain.perSecond;
-    const moving_s =
-      perSecond === undefined ? 0 : waitOf(backlogOf(lane), lane.weight, this.#rivalsOf(lane), perSecond);
-    const over_s = standing_s + Math.max(0, moving_s - REOPEN * this.wait_max_s);
+  #reason(lane: LaneQueue, verdict: Verdict): NonNullable<Verdict["refusal"]> {
+    const { standing_s } = this.#drain;
+    const wait_s = verdict.wait_s + (lane.admitted - verdict.admitted) * verdict.more_s;
     const about = standing_s > 0 ? `${this.#model} has not moved for ${seconds(standing_s)}; a` : "a";
-    const wait = seconds(standing_s + moving_s);
     return {
       code: standing_s < this.wait_max_s && this.#othersAreWithin(lane) ? "tenant-over-share" : "overloaded",
-      detail: `${about} request at ${lane.priority} priority would wait ${wait}, and the limit is ${this.wait_max_s} s`,
-      over_s,
+      detail: `${about} request at ${lane.priority} priority would wait ${seconds(wait_s)}, and the limit is ${this.wait_max_s} s`,
     };
   }
 
   /** Whether another tenant that uses the model at this priority, or a lower one, is within the limit. */
   #othersAreWithin(lane: LaneQueue): boolean {
     return this.#lanes.some((other) => {
-      if (other.tenant === lane.tenant || other.weight > lane.weight || backlogOf(other) === 0) return false;
+      if (other.tenant === lane.tenant || isAhead(other, lane) || backlogOf(other) === 0) return false;
       const verdict = this.#verdict(other);
       return !other.closed && other.admitted - verdict.admitted < verdict.room;
     });
   }
 }
+
+const isAhead = (one: LaneQueue, other: LaneQueue): boolean =>
+  PRIORITIES.indexOf(one.priority) < PRIORITIES.indexOf(other.priority);
 
 /** Requests that wait in a lane: those seen at the last look, and those of this process that it could not see. */
 const backlogOf = (lane: LaneQueue): number => lane.waiting + lane.admitted - lane.seen;

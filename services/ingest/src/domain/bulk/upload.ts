@@ -6,7 +6,7 @@ import {
   type Problem,
   type ProblemDocument,
 } from "@millrace/contracts";
-import type { Accepted, NewRequest } from "../ports.ts";
+import type { Accepted, Refused, Submitted } from "../ports.ts";
 import { newRequest, type Origin } from "../submission.ts";
 import type { RowWriter } from "./row-writer.ts";
 
@@ -17,14 +17,14 @@ export type UploadOptions = {
   origin: Origin;
   writer: RowWriter;
   packed: boolean;
-  publish: (request: NewRequest) => Promise<Accepted>;
+  publish: (request: Submitted) => Promise<Accepted | Refused>;
   /** What a failed publish means to the client. */
   problemOf: (error: unknown) => Problem;
 };
 
 export type Progress = NonNullable<ProblemDocument["bulk"]>;
 
-type Pack = PackedRequest & { request: NewRequest };
+type Pack = PackedRequest & { request: Submitted };
 
 /**
  * One bulk upload: gathers good lines into packs, publishes a bounded number of them at once, and knows precisely what
@@ -164,6 +164,10 @@ export class Upload {
         return;
       }
       this.#unaccepted.push(pack);
+      if (accepted.kind === "refused") {
+        this.fail(accepted.refusal);
+        return;
+      }
       const detail = `the key stands for other rows: request ${request.id} holds ${accepted.existing}, these are ${accepted.digest}`;
       this.fail({ code: "idempotency-conflict", detail, at: `line ${pack.first_line}` });
     } catch (error) {

@@ -109,8 +109,10 @@ function serve(lanes: ReadonlyMap<string, SimulatedLane>, work: number, now: num
     const busy = [...lanes.values()].filter(({ queue, served }) => queue.length > served);
     if (busy.length === 0) return Math.min(work, 1);
     if (work < 1) return work;
-    const total = busy.reduce((sum, { weight }) => sum + weight, 0);
-    for (const lane of busy) lane.credit += lane.weight / total;
+    const tenants = (of: SimulatedLane) => busy.filter(({ weight }) => weight === of.weight).length;
+    const shares = busy.map((lane) => lane.weight / tenants(lane));
+    const total = shares.reduce((sum, share) => sum + share, 0);
+    for (const [i, lane] of busy.entries()) lane.credit += shares[i]! / total;
     const next = busy.reduce((best, lane) => (lane.credit > best.credit ? lane : best));
     next.credit -= 1;
     if (next.underWay === 0) deliver(next);
