@@ -166,11 +166,11 @@ func (v *volume) saveAll() {
 	walk(v.root)
 }
 
-// loss describes what was not durable when the power went.
+// loss describes what was not durable when the power went: how the disk differed from what programs saw.
 type loss struct {
-	// Files that a path led to and that had changes which were not saved, with the number of bytes written.
+	// Files that the disk knows and that had changes which were not saved, with the number of bytes written.
 	Files []lostFile `json:"files"`
-	// Entries of directories that were made, replaced or removed without being saved: "+path", "-path".
+	// Names that the disk did not know yet ("+path"; what is below them is not listed) or still knew ("-path").
 	Entries []string `json:"entries"`
 }
 
@@ -219,10 +219,8 @@ func (v *volume) restore(old *inode, seen map[*inode]bool) *inode {
 
 func (v *volume) unsaved() loss {
 	lost := loss{Files: []lostFile{}, Entries: []string{}}
-	paths := map[*inode]string{}
 	var walk func(n *inode, at string)
 	walk = func(n *inode, at string) {
-		paths[n] = at
 		var bytes int64
 		for _, c := range n.file.unsaved {
 			bytes += int64(len(c.data))
@@ -231,22 +229,20 @@ func (v *volume) unsaved() loss {
 			lost.Files = append(lost.Files, lostFile{at, bytes})
 		}
 		for _, name := range names(n.live) {
-			walk(n.live[name], path.Join(at, name))
+			to := path.Join(at, name)
+			if n.live[name] != n.saved[name] {
+				lost.Entries = append(lost.Entries, "+"+to)
+			} else {
+				walk(n.live[name], to)
+			}
+		}
+		for _, name := range names(n.saved) {
+			if n.live[name] == nil {
+				lost.Entries = append(lost.Entries, "-"+path.Join(at, name))
+			}
 		}
 	}
 	walk(v.root, "/")
-	for _, op := range v.journal {
-		for _, c := range op.changes {
-			if _, there := paths[c.dir]; !there {
-				continue // nobody can miss what was in a directory that is removed
-			}
-			sign := "+"
-			if c.target == nil {
-				sign = "-"
-			}
-			lost.Entries = append(lost.Entries, sign+path.Join(paths[c.dir], c.name))
-		}
-	}
 	return lost
 }
 

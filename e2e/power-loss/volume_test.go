@@ -196,6 +196,23 @@ func TestTheSizeIsOneTheFileHasHad(t *testing.T) {
 	}
 }
 
+func TestALossNamesWhatWasNotDurable(t *testing.T) {
+	v := seeded(Ordered, 1)
+	v.save(create(v, v.root, "kept", "saved"), v.history)
+	v.save(create(v, v.root, "gone", ""), v.history)
+	v.write(v.root.live["kept"], []byte("more"), 5)
+	dir := v.newInode(syscall.S_IFDIR | 0o700)
+	v.commit(entryChange{v.root, "dir", dir})
+	create(v, dir, "below", "")
+	v.commit(entryChange{v.root, "gone", nil})
+	create(v, v.root, "brief", "")
+	v.commit(entryChange{v.root, "brief", nil})
+	_, lost := v.lose()
+	if got := fmt.Sprint(lost); got != "{[{/kept 4}] [+/dir -/gone]}" {
+		t.Error(got)
+	}
+}
+
 func TestSaveAllSavesEverything(t *testing.T) {
 	for _, left := range afterLosses(Strict, func(v *volume) {
 		create(v, v.root, "a", "x")

@@ -17,7 +17,7 @@ export type DirectoryRule = "ordered" | "strict";
 /** What was not durable when the power went. */
 export type Loss = {
   files: { path: string; bytes: number }[];
-  /** `+path` and `-path` of names that were made or removed and not saved. */
+  /** `+path` of names that the disk did not know yet, `-path` of removed ones that it still knew. */
   entries: string[];
 };
 

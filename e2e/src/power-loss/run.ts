@@ -182,10 +182,10 @@ function drop<K, V>(map: Map<K, V>, fits: (key: K, value: V) => boolean): K[] {
   return found;
 }
 
-/** Counts by kind of file: the names of staged batches and the numbers of blocks are written as `*`. */
+/** Counts by kind of file: random names of staged batches and probes, and the numbers of blocks, are written as `*`. */
 function count(unsaved: Record<string, number>, { files, entries }: Loss): void {
   const kinds = [...files.map(({ path }) => path), ...entries].map((name) =>
-    name.replace(/\/batches\/.*/, "/batches/*").replace(/\d+(?=\.)/g, "*"),
+    name.replace(/\/batches\/.*/, "/batches/*").replace(/(?<=_test_)\d+|\d+(?=\.blk)/g, "*"),
   );
   for (const kind of new Set(kinds)) unsaved[kind] = (unsaved[kind] ?? 0) + 1;
 }
