@@ -22,6 +22,12 @@ export type WorkSpec = {
    * cannot hurt, and a stop or a crash while its receiver is away must not count against it.
    */
   deliveries_max?: number;
+  /**
+   * Delivered more often than this, a message may be what kills the process: it is given to the handler with nothing
+   * else under way, so that only it is there when the process dies, and those that just happened to be near live on.
+   * Default never: a nak with a delay counts as a delivery, too.
+   */
+  suspect_after?: number;
   /** How long the messages of a killed process wait. @default CONSUMER_DEFAULTS.ack_wait_ms */
   ack_wait_ms?: number;
 };
@@ -60,8 +66,6 @@ export type ConsumeHooks = {
 const STOP_FLUSH_MS = 1_000;
 /** What all queues of a consumption hold together, beside what is under way. */
 const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
-/** Delivered more often than this, a message is given to the handler alone: it may be what kills the process. */
-const SUSPECT_DELIVERIES = 3;
 
 /** Consumes one durable. */
 export async function consume(bus: Bus, spec: ConsumerSpec, handle: Handle, hooks: ConsumeHooks): Promise<Consumption> {
@@ -86,7 +90,9 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
   const holds = new Holds();
   const budget: Budget = { used_bytes: 0, max_bytes: QUEUED_BYTES_MAX };
   const { deliveries_max, ack_wait_ms } = { ...CONSUMER_DEFAULTS, ...spec };
+  const isSuspect = ({ deliveries }: Delivery) => deliveries > (spec.suspect_after ?? Number.POSITIVE_INFINITY);
   let active = 0;
+  let suspected = false;
   let held = 0;
   let stopping = false;
   let scheduled = false;
@@ -94,12 +100,14 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
 
   const pump = () => {
     scheduled = false;
-    while (active < spec.concurrency && !stopping) {
+    while (active < spec.concurrency && !suspected && !stopping) {
       const batch = takeBatch();
       if (batch.length === 0) break;
       active++;
+      suspected = isSuspect(batch[0]!.taken);
       void run(batch).finally(() => {
         active--;
+        suspected = false;
         pump();
         if (active === 0) idle();
       });
@@ -118,13 +126,13 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       const source = turns.next();
       const first = source?.queue[0];
       if (!source || !first) break;
-      const suspect = first.deliveries > SUSPECT_DELIVERIES;
-      if (suspect && batch.length > 0) break;
+      const alone = isSuspect(first);
+      if (alone && (batch.length > 0 || active > 0)) break;
       source.take();
       turns.charge(source, lanes.get(source)!.cost(first));
       if (source.queue.length === 0) turns.leave(source);
       batch.push({ taken: first, source, started: performance.now() });
-      if (suspect) break;
+      if (alone) break;
     }
     return batch;
   };
@@ -231,7 +239,8 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
         turns.enter(source);
         schedule();
       };
-      const source = await Source.open(bus, of, { queue_max: spec.batch_max * 2, budget, ack_wait_ms, arrived });
+      const queue_max = spec.batch_max * 2;
+      const source = await Source.open(bus, of, { queue_max, budget, ack_wait_ms, isSuspect, arrived });
       if (stopping) return await source.stop();
       lanes.set(source, { source, cost });
       turns.add(source, share);

@@ -1,4 +1,4 @@
-import { type BUCKETS, PROVISIONED, type StreamDeclaration } from "@millrace/contracts";
+import { type BUCKETS, PROVISIONED, REQUEST_STREAM, type StreamDeclaration } from "@millrace/contracts";
 import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig } from "nats";
 import type { Bus } from "./bus.ts";
 
@@ -14,6 +14,17 @@ export type ProvisionOptions = {
 export async function provision(bus: Bus, options: ProvisionOptions): Promise<void> {
   for (const stream of PROVISIONED.streams) await ensureStream(bus, stream, options);
   for (const bucket of PROVISIONED.buckets) await ensureBucket(bus, bucket, options);
+  await removeFormerConsumers(bus);
+}
+
+/** Durables of 0.1, one per model, from before there were lanes: nobody pulls from them, and retention would wait. */
+const FORMER = /^inference-tensor-/;
+
+/** What they had not acknowledged is not lost: a lane's own durable begins with all that is retained. */
+async function removeFormerConsumers(bus: Bus): Promise<void> {
+  const { name: stream } = REQUEST_STREAM.tensor;
+  for await (const { name } of bus.jsm.consumers.list(stream))
+    if (FORMER.test(name)) await bus.jsm.consumers.delete(stream, name);
 }
 
 async function ensureStream(bus: Bus, stream: StreamDeclaration, { replicas }: ProvisionOptions): Promise<void> {

@@ -88,7 +88,7 @@ export async function consumeRequests(
       result.ok ? toVerdict(bus, result.value, verdicts.next().value!) : { kind: "reject", problem: result.problem },
     );
   };
-  const consumption = consumeShared(bus, spec, work, {
+  const consumption = consumeShared(bus, { suspect_after: SUSPECT_AFTER, ...spec }, work, {
     deadLetter: (delivery, why) => deadLetterOf(bus, delivery, why),
     ...(settled ? { settled } : {}),
   });
@@ -109,6 +109,9 @@ export async function consumeRequests(
     },
   };
 }
+
+/** Deaths of workers with the same request in hand that may be chance. */
+const SUSPECT_AFTER = 3;
 
 /** Adds the lanes of a model that exist, and from then on those that appear. */
 async function addLanes(

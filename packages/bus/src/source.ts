@@ -26,6 +26,8 @@ export type SourceOptions = {
   budget: Budget;
   /** Time without an ack or a heartbeat after which the server delivers a message again. */
   ack_wait_ms: number;
+  /** Whether the message may be what kills the process that handles it. */
+  isSuspect: (taken: Taken) => boolean;
   /** Something waits in the queue. */
   arrived: (source: Source) => void;
 };
@@ -174,7 +176,9 @@ export class Source {
     this.#options.budget.used_bytes += bytes;
     const taken = new Taken(message, this.#failures.get(sequence) ?? 0);
     this.#open.set(sequence, taken);
-    this.queue.push(taken);
+    // Of several suspects one is guilty: in any order, by and by the others come before it.
+    if (this.#options.isSuspect(taken)) this.queue.splice(Math.random() * (this.queue.length + 1), 0, taken);
+    else this.queue.push(taken);
     this.#options.arrived(this);
   }
 

@@ -10,6 +10,11 @@ import { notifierMetrics } from "./metrics.ts";
 /** Attempts under way at one receiver: BATCH_MAX × CONCURRENCY. */
 const BATCH_MAX = 16;
 const CONCURRENCY = 2;
+/**
+ * Past this an outcome is taken for what kills the process. Each failed attempt is a delivery, too, and restarts while
+ * a receiver is away must not add up to it.
+ */
+const DELIVERIES_MAX = 100;
 
 await runService("notifier", Config, async (scope) => {
   const { config, log } = scope;
@@ -30,6 +35,7 @@ await runService("notifier", Config, async (scope) => {
           begin: "new",
           batch_max: BATCH_MAX,
           concurrency: CONCURRENCY,
+          deliveries_max: DELIVERIES_MAX,
           effect: { channel: CHANNEL, destination: name },
         },
         (outcomes) => Promise.all(outcomes.map(handle)),
