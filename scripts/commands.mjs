@@ -41,5 +41,9 @@ export const COMMANDS = {
     about: "cut the broker's power under load and look for what was lost (--rounds, --seed, --help)",
     parts: (args) => [{ run: ["node", "e2e/src/power-loss/main.ts", ...args] }],
   },
+  millrace: {
+    about: "check the books, decide about dead letters (--help lists the commands)",
+    parts: (args) => [{ run: ["node", "packages/cli/bin/millrace.mjs", ...args] }],
+  },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };
