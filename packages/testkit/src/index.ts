@@ -4,6 +4,13 @@ export type { Answer, HttpClient, Submit } from "./client.ts";
 export type { ClusterRemote } from "./cluster-remote.ts";
 export { type ConsumerStanding, readConsumers } from "./consumers.ts";
 export { eventually } from "./eventually.ts";
+export {
+  type HandMade,
+  type HandMadeOptions,
+  handMadeRequests,
+  MALFORMED_KINDS,
+  publishHandMade,
+} from "./malformed.ts";
 export { type MillraceOptions, startMillrace, type TestMillrace } from "./millrace.ts";
 export { natsCluster } from "./nats-cluster.ts";
 export { natsServer } from "./nats-server.ts";

@@ -1,0 +1,61 @@
+import type { Tensor } from "@millrace/contracts";
+import { FEATURES, machineReadings } from "@millrace/models/readings";
+import {
+  eventually,
+  handMadeRequests,
+  MALFORMED_KINDS,
+  publishHandMade,
+  readOutcomes,
+  seededRandom,
+  startMillrace,
+} from "@millrace/testkit";
+import { expect, test } from "vitest";
+import { MODEL } from "./risk-requests.ts";
+
+/** `MALFORMED=100000` for the long form. */
+const COUNT = Number(process.env.MALFORMED ?? 5_000);
+
+test(`${COUNT} messages put on the request stream by hand, half of them malformed: each has one outcome, with its own reason`, async () => {
+  const random = seededRandom();
+  await using millrace = await startMillrace();
+  const { tenant, project } = millrace.run;
+  const readings = [...machineReadings({ seed: 5, machines: 1, hours: 200 })];
+  const tensor = (number: number): Tensor => ({
+    name: "readings",
+    datatype: "FP32",
+    shape: [1, FEATURES.length],
+    data: Float32Array.from(readings[number % readings.length]!.values),
+  });
+  const made = handMadeRequests({
+    tenant,
+    project,
+    model: MODEL,
+    count: COUNT,
+    random,
+    malformed: 0.5,
+    tensor,
+    prefix: "hand",
+  });
+  const stored = await publishHandMade(millrace.run, made);
+  expect(stored.size).toBe(COUNT);
+  expect(new Set([...stored.values()].map(({ kind }) => kind))).toEqual(new Set(["good", ...MALFORMED_KINDS]));
+
+  const outcomes = await eventually(
+    async () => {
+      const all = await readOutcomes(millrace.run);
+      expect(all.length).toBeGreaterThanOrEqual(COUNT);
+      return all;
+    },
+    { within_ms: 60_000 + COUNT * 5, every_ms: 1_000 },
+  );
+  const became = new Map<number, string>();
+  for (const { outcome } of outcomes) {
+    expect(became.has(outcome.request.sequence)).toBe(false);
+    became.set(outcome.request.sequence, outcome.state === "done" ? "done" : outcome.reason.code);
+  }
+  expect(became.size).toBe(COUNT);
+  const wrong = [...stored]
+    .map(([sequence, { kind, expected }]) => ({ kind, expected, became: became.get(sequence) }))
+    .filter(({ expected, became }) => became !== expected);
+  expect(wrong).toEqual([]);
+});
