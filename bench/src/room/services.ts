@@ -25,7 +25,8 @@ export type Stage = AsyncDisposable & {
     env: Readonly<Record<string, string>>;
     isReady: () => Promise<boolean>;
   }): Promise<ManagedProcess>;
-  startIngest(): Promise<{ url: string; process: ManagedProcess }>;
+  /** One more ingest, with settings of its own. */
+  startIngest(settings?: Readonly<Record<string, string>>): Promise<{ url: string; process: ManagedProcess }>;
 };
 
 export const TENANT = "bench";
@@ -83,16 +84,20 @@ export async function openStage(): Promise<Stage> {
     token,
     deploy: (deployment) => models.put(deployment.manifest.name, deployment),
     start,
-    async startIngest() {
+    async startIngest(settings = {}) {
       const port = await freePort();
       const url = `http://127.0.0.1:${port}`;
       const env = {
         ...natsSettings(nats, "ingest"),
         HTTP_PORT: String(port),
         TOKENS_FILE: tokensFile,
+        ...settings,
       };
       const isReady = () => answersOk(`${url}/readyz`);
-      return { url, process: await start({ name: "ingest", module: "services/ingest/src/main.ts", env, isReady }) };
+      return {
+        url,
+        process: await start({ name: `ingest-${port}`, module: "services/ingest/src/main.ts", env, isReady }),
+      };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -17,6 +17,8 @@ export type BusOptions = {
   log: Logger;
   /** How long to wait for the first connection. Later ones are retried for as long as the process lives. */
   connect_timeout_ms?: number;
+  /** So many messages waiting to be stored make a batch; Infinity for none ever. @default 8 */
+  batch_min?: number;
 };
 
 /** A connection to the broker. Closing it drains: what was published is flushed before the socket goes. */
@@ -79,6 +81,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     log,
     single: (message, headers) => publishSingle({ nc, js, log }, message, headers),
     lastUnder: (stream, filters) => lastUnder(jsm, stream, filters),
+    ...(options.batch_min === undefined ? {} : { batchMin: options.batch_min }),
   });
 
   return {

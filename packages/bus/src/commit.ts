@@ -41,8 +41,12 @@ const BATCH_MESSAGES_MIN = 8;
 /** Bounds of one batch. The server's limit is 1000 messages. */
 const BATCH_MESSAGES_MAX = 256;
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
-/** Batches under way at once, per stream: one is written through while the next forms. */
+/**
+ * Batches under way at once, per stream. The server works them off one after the other, so a second one only makes both
+ * smaller: it goes when it is large, to wait at the server rather than here.
+ */
 const BATCHES_IN_FLIGHT = 2;
+const SECOND_BATCH_MIN = BATCH_MESSAGES_MAX / 2;
 const BATCH_TRIES = 2;
 const COMMIT_TIMEOUT_MS = 5_000;
 
@@ -82,12 +86,16 @@ export function createCommitter(options: CommitterOptions): Committer {
 
   const pump = (lane: Lane) => {
     lane.scheduled = false;
-    while (lane.waiting.length >= batchMin && lane.batches < BATCHES_IN_FLIGHT) {
+    while (
+      lane.batches < BATCHES_IN_FLIGHT &&
+      lane.waiting.length >= (lane.batches === 0 ? batchMin : SECOND_BATCH_MIN)
+    ) {
       lane.batches++;
-      void commit(lane, takeBatch(lane.waiting)).finally(() => {
+      const ended = once(() => {
         lane.batches--;
         pump(lane);
       });
+      void commit(lane, takeBatch(lane.waiting), ended).finally(ended);
     }
     // Singles between batches would take the disk from them; as many at once as a batch is worth, then they gather.
     while (lane.waiting.length > 0 && lane.batches === 0 && lane.singles < batchMin) {
@@ -99,11 +107,12 @@ export function createCommitter(options: CommitterOptions): Committer {
     }
   };
 
-  const commit = async (lane: Lane, entries: readonly Entry[]): Promise<void> => {
+  const commit = async (lane: Lane, entries: readonly Entry[], ended: () => void): Promise<void> => {
     let rest = entries;
     for (let attempt = 1; attempt <= BATCH_TRIES && rest.length >= batchMin; attempt++) {
       const answer = await sendBatch(nc, rest);
       if (answer.kind === "stored") {
+        ended(); // the next batch is on its way before anyone hears of this one, or the server would wait for them all
         const { stream, first } = answer;
         for (const [index, entry] of rest.entries())
           settle(lane, entry, { stored: true, stream, sequence: first + index });
@@ -216,6 +225,14 @@ const place = (id: string, index: number): Field[] => [
   ["Nats-Batch-Sequence", String(index + 1)],
 ];
 const COMMIT: Field = ["Nats-Batch-Commit", "1"];
+
+function once(call: () => void): () => void {
+  let called = false;
+  return () => {
+    if (!called) call();
+    called = true;
+  };
+}
 
 const expectedBy = (message: Outgoing): number => message.expected ?? 0;
 

@@ -9,13 +9,24 @@ export const busSettings = (user: UserName) => ({
   NATS_URL: Type.String({ pattern: "^(nats|tls)://", description: "nats://host:port, comma-separated for a cluster" }),
   NATS_USER: Type.String({ default: user }),
   NATS_PASSWORD: Type.String({ minLength: 1, description: "password of NATS_USER" }),
+  NATS_BATCH_MIN: Type.Integer({
+    minimum: 2,
+    default: 8,
+    description: "so many messages waiting to be stored go as one batch, fewer one by one",
+  }),
   DURABILITY: Type.Enum([...DURABILITIES], {
     default: "fsync",
     description: "what the broker must guarantee: memory < replicated < fsync",
   }),
 });
 
-type BusConfig = { NATS_URL: string; NATS_USER: string; NATS_PASSWORD: string; DURABILITY: Durability };
+type BusConfig = {
+  NATS_URL: string;
+  NATS_USER: string;
+  NATS_PASSWORD: string;
+  NATS_BATCH_MIN: number;
+  DURABILITY: Durability;
+};
 
 export type OpenBusOptions = {
   /** Runs when the connection is there, before the broker is judged. */
@@ -29,7 +40,9 @@ export type OpenBusOptions = {
  */
 export async function openBus(scope: Scope<BusConfig>, { connected }: OpenBusOptions = {}): Promise<Bus> {
   const { NATS_URL: url, NATS_USER: user, NATS_PASSWORD: password, DURABILITY: declared } = scope.config;
-  const bus = scope.use(await connectBus({ url, user, password, log: scope.log }));
+  const bus = scope.use(
+    await connectBus({ url, user, password, batch_min: scope.config.NATS_BATCH_MIN, log: scope.log }),
+  );
   scope.health.check("nats", () => (bus.connected ? { ok: true } : { ok: false, detail: "not connected" }));
   await connected?.(bus);
   const durability = scope.use(await openDurability(bus));
