@@ -5,6 +5,7 @@ import { Holds } from "./holds.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { settlement } from "./settlement.ts";
 import { type Budget, Source, type SourceSpec } from "./source.ts";
+import { storeOnce } from "./store-once.ts";
 import { type Share, Turns } from "./turns.ts";
 import { retry, type Verdict } from "./verdict.ts";
 import { wait } from "./wait.ts";
@@ -194,7 +195,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
     for (let tries = 1; ; tries++) {
       try {
         const plan = settlement(verdict, { attempt: taken.attempt, tries }, (why) => hooks.deadLetter(taken, why));
-        for (const outgoing of plan.emit) await bus.store(outgoing);
+        for (const outgoing of plan.emit) await storeOnce(bus, outgoing);
         if (plan.action.kind === "ack") source.ack(taken);
         else source.putOff(taken, plan.action.delay_ms);
         hooks.settled?.(taken, plan.outcome, performance.now() - started);

@@ -55,7 +55,9 @@ export function outcomeMessage(
   },
 ): Outgoing {
   const subject = outcomeSubject({ ...addressOf(of), state: outcome.state });
-  const { correlationid, principal, traceparent } = outcome.source;
+  const correlationid = fitting(outcome.source.correlationid) ?? of.id;
+  const principal = fitting(outcome.source.principal);
+  const traceparent = fitting(outcome.source.traceparent);
   return {
     subject,
     exclusive: outcomeFilter(of),
@@ -75,6 +77,14 @@ export function outcomeMessage(
     },
   };
 }
+
+/**
+ * Headers of a request follow it into its outcome, unless they are longer than any of ours: the server bounds a
+ * message's headers to 64 KiB, and an outcome has some that its request had not.
+ */
+const fitting = (value: string | undefined): string | undefined =>
+  value !== undefined && value.length <= FOLLOWING_MAX ? value : undefined;
+const FOLLOWING_MAX = 1_024;
 
 /** The dead letter of a delivery, whatever the delivery is: it may be no request at all. */
 export function deadLetterOf(bus: Bus, delivery: Delivery, why: Problem): Outgoing {

@@ -180,7 +180,21 @@ const SPOILS: readonly { kind: string; expected: ErrorCode; spoil: Spoil }[] = [
     spoil: (good) => withHeader(good, REQUEST_HEADERS.deadline, "2020-01-01T00:00:00Z"),
   },
   {
-    kind: "a huge header, and no JSON",
+    kind: "an attempt that answers a dead letter that is not there",
+    expected: "malformed-json",
+    spoil: (good, random) => {
+      const { headers, body } = around(good, "{");
+      const [attempt, answers] = pick(random, [
+        ["2", "999999"],
+        ["2", "0"],
+        ["-1", "x"],
+        ["1e9", "1"],
+      ] as const);
+      return { body, headers: { ...headers, [REQUEST_HEADERS.attempt]: attempt, [REQUEST_HEADERS.answers]: answers } };
+    },
+  },
+  {
+    kind: "headers as large as the server takes, and no JSON",
     expected: "malformed-json",
     spoil: (good, random) => {
       const name = pick(random, [
@@ -191,10 +205,18 @@ const SPOILS: readonly { kind: string; expected: ErrorCode; spoil: Spoil }[] = [
         REQUEST_HEADERS.history,
       ]);
       const { headers, body } = around(good, "{");
-      return { body, headers: { ...headers, [name]: "h".repeat(random.integer(10_000, 60_000)) } };
+      const others = Object.entries(headers).filter(([other]) => other !== name);
+      const size = others.reduce((sum, [other, value]) => sum + other.length + value.length + LINE_BYTES, FRAME_BYTES);
+      const room = HEADERS_MAX_BYTES - size - name.length - LINE_BYTES;
+      return { body, headers: { ...headers, [name]: "h".repeat(room - pick(random, [0, random.integer(0, 1_000)])) } };
     },
   },
 ];
+
+/** nats-server stores no message whose headers are larger; each line has `: ` and CR LF, the whole `NATS/1.0` and an empty line. */
+const HEADERS_MAX_BYTES = 65_535;
+const LINE_BYTES = 4;
+const FRAME_BYTES = 12;
 
 /** The kinds of what can be wrong, in words. */
 export const MALFORMED_KINDS: readonly string[] = SPOILS.map(({ kind }) => kind);
