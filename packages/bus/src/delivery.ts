@@ -1,6 +1,6 @@
 import { HEADER_LENGTH } from "@millrace/contracts";
 import type { JsMsg } from "nats";
-import { headerReader } from "./header-reader.ts";
+import { deliveredHeaders } from "./header-reader.ts";
 
 /** One delivery of a stored message. */
 export type Delivery = {
@@ -49,7 +49,7 @@ export class Taken implements Delivery {
   }
 
   readonly header = (name: string): string | undefined => {
-    this.#read ??= headerReader(this.message.headers);
+    this.#read ??= deliveredHeaders(this.message);
     return this.#read(name);
   };
 
