@@ -67,6 +67,8 @@ export type ConsumeHooks = {
 const STOP_FLUSH_MS = 1_000;
 /** What all queues of a consumption hold together, beside what is under way. */
 const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
+/** What was in the hands of a process that died comes back together, to within this. */
+const SUSPECTS_GATHER_MS = 500;
 
 /** Consumes one durable. */
 export async function consume(bus: Bus, spec: ConsumerSpec, handle: Handle, hooks: ConsumeHooks): Promise<Consumption> {
@@ -94,6 +96,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
   const isSuspect = ({ deliveries }: Delivery) => deliveries > (spec.suspect_after ?? Number.POSITIVE_INFINITY);
   let active = 0;
   let suspected = false;
+  let suspects: "none seen" | "gathering" | "gathered" = "none seen";
   let held = 0;
   let stopping = false;
   let scheduled = false;
@@ -128,7 +131,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       const first = source?.queue[0];
       if (!source || !first) break;
       const alone = isSuspect(first);
-      if (alone && (batch.length > 0 || active > 0)) break;
+      if (alone && (batch.length > 0 || active > 0 || !areGathered())) break;
       source.take();
       turns.charge(source, lanes.get(source)!.cost(first));
       if (source.queue.length === 0) turns.leave(source);
@@ -136,6 +139,19 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       if (alone) break;
     }
     return batch;
+  };
+
+  // Tried at once, the suspect that came first would come first in every life of the process, and those that came back
+  // a moment after it would be counted out without ever having been tried.
+  const areGathered = (): boolean => {
+    if (suspects === "none seen") {
+      suspects = "gathering";
+      void holds.wait(SUSPECTS_GATHER_MS).then(() => {
+        suspects = "gathered";
+        pump();
+      });
+    }
+    return suspects === "gathered";
   };
 
   /** Until every item of the batch is settled, or given back because the consumption stops. */
