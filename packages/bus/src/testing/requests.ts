@@ -38,24 +38,26 @@ export function submitJobs(simulation: Simulation, { model, kinds, first, body }
     return { id, kind, submissions: variants.map((variant) => body({ id, kind, index, variant })) };
   });
 
-  const orders = jobs.flatMap((job) => job.submissions.map((bytes) => ({ job, bytes })));
-  // Some come together, so that they are committed together.
+  // Some come together, and some of those from one client, so that they are committed together.
   const burst_ms = random.next() * SPREAD_MS;
-  for (let client = 0; client < CLIENTS; client++) {
-    const open = new Map(
-      orders.flatMap((order, n) =>
-        n % CLIENTS === client
-          ? [[n, { ...order, at_ms: random.chance(0.6) ? burst_ms : random.next() * SPREAD_MS }]]
-          : [],
-      ),
-    );
+  const orders = jobs.flatMap((job) =>
+    job.submissions.map((bytes) => ({
+      job,
+      bytes,
+      client: random.integer(1, CLIENTS),
+      at_ms: random.chance(0.6) ? burst_ms : random.next() * SPREAD_MS,
+    })),
+  );
+  for (let client = 1; client <= CLIENTS; client++) {
+    const open = new Set(orders.filter((order) => order.client === client));
     simulation.errand(`client-${client}`, async (bus) => {
       await Promise.all(
-        [...open].map(async ([n, { job, bytes, at_ms }]) => {
+        [...open].map(async (order) => {
+          const { job, bytes, at_ms } = order;
           await wait(Math.max(0, at_ms - world.now_ms));
           const accepted = await insist(() => publishRequest(bus, requestOf(job.id, model, bytes)));
           if (!world.current()?.alive) return;
-          open.delete(n);
+          open.delete(order);
           check(job, bytes, accepted);
         }),
       );
