@@ -3,9 +3,9 @@ import { inboxPrefix } from "@millrace/contracts";
 import type { Logger } from "@millrace/kit";
 import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection, type StoredMsg } from "nats";
 import { createCommitter } from "./commit.ts";
+import { lastUnder } from "./last-under.ts";
 import type { Outgoing, Stored } from "./outgoing.ts";
 import { publishSingle } from "./publish.ts";
-import { lastUnder } from "./read.ts";
 import { wait } from "./wait.ts";
 
 export type BusOptions = {
@@ -41,10 +41,7 @@ export type Bus = AsyncDisposable & {
   onReconnect(callback: () => void): Disposable;
 };
 
-type DirectGet = {
-  getMessage(stream: string, query: { last_by_subj: string }): Promise<StoredMsg>;
-  getBatch(stream: string, query: { multi_last: readonly string[] }): Promise<AsyncIterable<StoredMsg>>;
-};
+type DirectGet = { getMessage(stream: string, query: { last_by_subj: string }): Promise<StoredMsg> };
 
 const RECONNECT_WAIT_MS = 250;
 const PING_INTERVAL_MS = 5_000;
@@ -80,7 +77,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     nc,
     log,
     single: (message, headers) => publishSingle({ nc, js, log }, message, headers),
-    lastUnder: (stream, filters) => lastUnder(jsm, stream, filters),
+    lastUnder: (stream, filters) => lastUnder({ nc, user }, stream, filters),
     ...(options.batch_min === undefined ? {} : { batchMin: options.batch_min }),
   });
 

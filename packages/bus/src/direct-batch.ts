@@ -43,7 +43,7 @@ export async function readNext(
  * @throws NatsError when no server answers in time
  */
 export async function readLastOfEach(
-  bus: Bus,
+  bus: Pick<Bus, "nc" | "user">,
   stream: string,
   subjects: readonly string[],
 ): Promise<Map<string, StoredMessage>> {
@@ -73,7 +73,7 @@ export async function readLastOfEach(
 type Page = { messages: StoredMessage[]; pending: number; upTo: number | undefined };
 
 /** The client's own `requestMany` takes a message without a body for the end; somebody may have stored one. */
-function ask(bus: Bus, stream: string, question: Record<string, unknown>): Promise<Page> {
+function ask(bus: Pick<Bus, "nc" | "user">, stream: string, question: Record<string, unknown>): Promise<Page> {
   const inbox = createInbox(inboxPrefix(bus.user));
   const messages: StoredMessage[] = [];
   return new Promise((resolve, reject) => {

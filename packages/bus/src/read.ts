@@ -38,44 +38,6 @@ export async function readAt(bus: Bus, stream: string, sequence: number): Promis
   return found && fromStored(found);
 }
 
-/**
- * Sequence of the last message under each of the filters, by filter; those that have none are left out. One request for
- * all (at most 1024 messages). A replica may answer which is behind. Filters have `*`, not `>`.
- * @throws when no message is found under any of them, or no server answers in time.
- */
-export async function lastUnder(
-  jsm: Bus["jsm"],
-  stream: string,
-  filters: readonly string[],
-): Promise<ReadonlyMap<string, number>> {
-  const found = new Map<string, number>();
-  const filterOf = matcher(filters);
-  for await (const { subject, seq } of await jsm.direct.getBatch(stream, { multi_last: filters })) {
-    const filter = filterOf(subject);
-    if (filter !== undefined) found.set(filter, Math.max(seq, found.get(filter) ?? 0));
-  }
-  return found;
-}
-
-/** Finds the filter that a subject matches: what a filter leaves open is blotted out, which makes the two equal. */
-function matcher(filters: readonly string[]): (subject: string) => string | undefined {
-  const all = new Set(filters);
-  const shapes = new Map<string, readonly boolean[]>();
-  for (const filter of filters) {
-    const open = filter.split(".").map((token) => token === "*");
-    shapes.set(open.join(), open); // one or two: the filters of a stream are alike
-  }
-  return (subject) => {
-    const tokens = subject.split(".");
-    for (const open of shapes.values()) {
-      if (open.length !== tokens.length) continue;
-      const filter = tokens.map((token, index) => (open[index] ? "*" : token)).join(".");
-      if (all.has(filter)) return filter;
-    }
-    return undefined;
-  };
-}
-
 async function orAbsent(reading: Promise<StoredMsg | null>): Promise<StoredMsg | undefined> {
   try {
     return (await reading) ?? undefined;
