@@ -76,6 +76,9 @@ const scan = (stream: string): string[] =>
     `CONSUMER.DELETE.${stream}.*`,
   );
 
+/** Consume outcomes and record each delivery once: a batch that is refused asks which of its events exist. */
+const deliver = ["evt.*.*.delivery.>", ...consume(OUTCOMES.name), `$JS.API.DIRECT.GET.${EVENTS.name}`];
+
 export const USERS = {
   /** Provisions streams and buckets; also the identity of a human operator's tools. The only one without limits. */
   operator: { publish: [">"], subscribe: [">"] },
@@ -111,7 +114,7 @@ export const USERS = {
     write("lanes"),
     ...watch("cluster"),
   ]),
-  notifier: user("notifier", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name), ...watch("cluster")]),
+  notifier: user("notifier", [...deliver, ...watch("cluster")]),
   audit: user(
     "audit",
     [
@@ -126,7 +129,7 @@ export const USERS = {
     [AUDIT_QUERY_SUBJECT],
     true,
   ),
-  bridge: user("bridge", ["evt.*.*.delivery.>", ...consume(OUTCOMES.name), ...watch("cluster")]),
+  bridge: user("bridge", [...deliver, ...watch("cluster")]),
   // Reads everything, removes what retention lets go, and puts requests back into their queue. It writes no outcome:
   // whatever it finds without one goes to a worker again.
   keeper: user(
