@@ -52,7 +52,7 @@ async function withWrk({ url, method, headers, body, connections, seconds }: Htt
       ...Object.entries(headers).map(([name, value]) => `wrk.headers[${lua(name)}] = ${lua(value)}`),
     ];
     await writeFile(script, lines.join("\n"), { mode: 0o600 });
-    const args = ["-t", "1", "-c", String(connections), "-d", `${seconds}s`, "-s", script, url];
+    const args = ["-t", "1", "-c", String(connections), "-d", `${seconds}s`, "--timeout", "10s", "-s", script, url];
     const { stdout } = await run("wrk", args, { timeout: (seconds + GRACE_S) * 1_000 });
     const wrong = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout);
     if (wrong) throw new Error(`${url}: ${wrong[0]}`);
