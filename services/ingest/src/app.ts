@@ -111,8 +111,9 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   });
   app.decorateRequest("call");
   // A kept-alive connection would bring new work for as long as its client likes, and closing would never end.
-  app.addHook("onSend", async (_request, reply) => {
+  app.addHook("onSend", (_request, reply, payload, done) => {
     if (deps.signal.aborted) reply.header("connection", "close");
+    done(null, payload);
   });
   observe(app, log, deps.metrics);
   problemErrors(app, log);
