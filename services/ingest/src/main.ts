@@ -36,7 +36,7 @@ await runService("ingest", Config, async (scope) => {
     admission,
     waits,
     ledger: openLedger(bus),
-    deadLetters: openDeadLetters(bus),
+    deadLetters: openDeadLetters(bus, lanes),
     signal,
   });
   scope.defer(() => app.close());

@@ -2,6 +2,7 @@ import {
   type Bus,
   completeRedrive,
   decideDeadLetter,
+  type Lanes,
   listDeadLetters,
   readDeadLetter,
   readDeadLetterPayload,
@@ -10,11 +11,15 @@ import {
 import type { DeadLetters } from "../domain/ports.ts";
 
 /** The dead letters of a broker's streams. */
-export const openDeadLetters = (bus: Bus): DeadLetters => ({
+export const openDeadLetters = (bus: Bus, lanes: Pick<Lanes, "register">): DeadLetters => ({
   find: (of) => readDeadLetter(bus, of),
   list: (query, options) => listDeadLetters(bus, query, options),
   payload: (deadLetter) => readDeadLetterPayload(bus, deadLetter.record),
   basis: (deadLetter) => readRedriveBasis(bus, deadLetter),
   decide: (deadLetter, decision) => decideDeadLetter(bus, deadLetter, decision),
-  redrive: (decision) => completeRedrive(bus, decision),
+  async redrive(decision) {
+    // At another priority it may be the first of its lane: workers hear of it before it is there.
+    await lanes.register({ kind: "tensor", ...decision });
+    return await completeRedrive(bus, decision);
+  },
 });

@@ -94,7 +94,7 @@ export async function startIngest(options: { wait_max_s?: number } = {}) {
     admission,
     waits,
     ledger: openLedger(bus),
-    deadLetters: openDeadLetters(bus),
+    deadLetters: openDeadLetters(bus, lanes),
     signal: stopping.signal,
   });
   stack.defer(() => app.close());
