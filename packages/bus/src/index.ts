@@ -1,6 +1,7 @@
 export { answer, ask } from "./ask.ts";
 export { type LaneBacklog, readLaneBacklog } from "./backlogs.ts";
 export { type Bus, type BusOptions, connectBus } from "./bus.ts";
+export { connectedClients } from "./connections.ts";
 export type { Consumption } from "./consume.ts";
 export { consumeInOrder, type OrderedReader, type StreamPosition } from "./consume-in-order.ts";
 export { type ConsumerState, listConsumers, matches } from "./consumers.ts";
@@ -10,6 +11,7 @@ export {
   listDeadLetters,
   type RedriveBasis,
   readDeadLetter,
+  readDeadLetterAt,
   readDeadLetterPayload,
   readRedriveBasis,
   type StoredDeadLetter,
@@ -37,13 +39,22 @@ export {
   readOutcome,
   type StoredOutcome,
 } from "./outcomes.ts";
+export type { Outgoing } from "./outgoing.ts";
 export { provision } from "./provision.ts";
 export { StorageFullError, UnconfirmedError } from "./publish.ts";
 export { readAt, readLastFromLeader, type StoredMessage } from "./read.ts";
 export { type BucketRecord, readRecord, replaceRecord } from "./records.ts";
 export { completeRedrive, decideDeadLetter, type Redriven } from "./redrive.ts";
 export { consumeRequests, type RequestDelivery, type RequestVerdict } from "./request-consumer.ts";
-export { type Accepted, acceptedBefore, attemptOf, type NewRequest, publishRequest, type Redrive, readRequest } from "./requests.ts";
+export {
+  type Accepted,
+  acceptedBefore,
+  attemptOf,
+  type NewRequest,
+  publishRequest,
+  type Redrive,
+  readRequest,
+} from "./requests.ts";
 export { REQUEUES_MAX, type Requeued, requeueRequest } from "./requeue.ts";
 export { type Scanned, type ScanRange, scan } from "./scan.ts";
 export { busSettings, type OpenBusOptions, openBus } from "./settings.ts";

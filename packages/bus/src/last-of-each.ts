@@ -12,39 +12,46 @@ import type { Scanned } from "./scan.ts";
  */
 export async function lastOfEach(bus: Bus, stream: string, filters: readonly string[]): Promise<Scanned[]> {
   const found: Scanned[] = [];
-  for (let at = 0; at < filters.length; at += FILTERS_MAX) {
-    const multi_last = filters.slice(at, at + FILTERS_MAX);
-    let seq = 1;
-    let up_to_seq: number | undefined;
-    for (;;) {
-      const question = {
-        multi_last,
-        batch: ANSWERS_MAX,
-        max_bytes: BYTES_MAX,
-        seq,
-        ...(up_to_seq ? { up_to_seq } : {}),
-      };
-      const { messages, pending, upTo } = await ask(bus, stream, question);
-      found.push(...messages);
-      if (pending === 0 || messages.length === 0) break;
-      seq = messages.at(-1)!.sequence + 1;
-      up_to_seq = upTo;
-    }
-  }
+  for (let at = 0; at < filters.length; at += FILTERS_MAX)
+    found.push(...(await lastUnder(bus, stream, filters.slice(at, at + FILTERS_MAX))));
   return found;
 }
 
-/** The server refuses a question that matches more than 1024 subjects; an id may have a handful. */
+async function lastUnder(bus: Bus, stream: string, filters: readonly string[]): Promise<Scanned[]> {
+  const found: Scanned[] = [];
+  let seq = 1;
+  let up_to_seq: number | undefined;
+  for (;;) {
+    const asked = { multi_last: filters, batch: ANSWERS_MAX, max_bytes: BYTES_MAX, seq };
+    const answer = await ask(bus, stream, up_to_seq === undefined ? asked : { ...asked, up_to_seq });
+    if (answer === "too-many") {
+      if (filters.length === 1)
+        throw new Error(`${stream}: ${filters[0]} stands for more subjects than one answer may`);
+      const half = Math.ceil(filters.length / 2);
+      return [
+        ...(await lastUnder(bus, stream, filters.slice(0, half))),
+        ...(await lastUnder(bus, stream, filters.slice(half))),
+      ];
+    }
+    found.push(...answer.messages);
+    if (answer.pending === 0 || answer.messages.length === 0) return found;
+    seq = answer.messages.at(-1)!.sequence + 1;
+    up_to_seq = answer.upTo;
+  }
+}
+
+/** The server refuses a question that stands for more than 1024 subjects; it is then asked in halves. */
 const FILTERS_MAX = 200;
 const ANSWERS_MAX = 1_000;
 /** Bodies come along: bounds what is held of them. */
 const BYTES_MAX = 8 * 1024 * 1024;
 const SILENCE_MS = 5_000;
+const TOO_MANY = 413;
 
 type Answer = { messages: Scanned[]; pending: number; upTo: number | undefined };
 
 /** The client's `requestMany` takes a message without a body for the end; somebody may have stored one. */
-function ask(bus: Bus, stream: string, question: Record<string, unknown>): Promise<Answer> {
+function ask(bus: Bus, stream: string, question: Record<string, unknown>): Promise<Answer | "too-many"> {
   const inbox = createInbox(inboxPrefix(bus.user));
   const messages: Scanned[] = [];
   return new Promise((resolve, reject) => {
@@ -68,6 +75,7 @@ function ask(bus: Bus, stream: string, question: Record<string, unknown>): Promi
           const upTo = Number(message.headers?.get("Nats-UpTo-Sequence") || 0) || undefined;
           settle(() => resolve({ messages, pending, upTo }));
         } else if (code === 404) settle(() => resolve({ messages, pending: 0, upTo: undefined }));
+        else if (code === TOO_MANY) settle(() => resolve("too-many"));
         else settle(() => reject(new Error(`${stream}: ${code} ${message.headers?.description}`)));
       },
     });

@@ -8,6 +8,7 @@ import {
   InferenceCompleted,
   InferenceDeadLettered,
   isToken,
+  OUTCOME_HEADERS,
   type OutcomeState,
   outcomeFilter,
   outcomeId,
@@ -50,6 +51,8 @@ export function outcomeMessage(
     state: OutcomeState;
     attempt: number;
     answers: number;
+    /** Where the request is that it ends. */
+    request: { stream: string; sequence: number };
     body: EncodedBody;
     source: Pick<Envelope, "correlationid" | "principal" | "traceparent">;
   },
@@ -63,6 +66,7 @@ export function outcomeMessage(
     exclusive: outcomeFilter(of),
     expected: outcome.answers,
     body: outcome.body.bytes,
+    headers: { [OUTCOME_HEADERS.request]: `${outcome.request.stream}:${outcome.request.sequence}` },
     ...(outcome.body.headerLength === undefined ? {} : { headerLength: outcome.body.headerLength }),
     envelope: {
       id: outcomeId(of.id, outcome.attempt),
@@ -111,6 +115,7 @@ export function deadLetterOf(bus: Bus, delivery: Delivery, why: Problem): Outgoi
     state: "dead",
     attempt: asked.attempt,
     answers: asked.answers,
+    request: asked.request,
     body,
     source: {
       correlationid: correlation_id,

@@ -34,7 +34,7 @@ export async function replaceRecord(
 ): Promise<number | undefined> {
   const kv = await bus.js.views.kv(BUCKETS[bucket].name, { bindOnly: true });
   try {
-    return await kv.update(key, canonicalBytes(next.value), next.revision);
+    return await kv.put(key, canonicalBytes(next.value), { previousSeq: next.revision });
   } catch (cause) {
     if (cause instanceof NatsError && cause.api_error?.err_code === WRONG_LAST_SEQUENCE) return undefined;
     throw cause;

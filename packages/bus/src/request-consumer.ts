@@ -216,8 +216,9 @@ function toVerdict(bus: Bus, request: RequestDelivery, verdict: RequestVerdict):
     { ...factsOf(request, request.asked), ...verdict.outcome },
     verdict.binaryOutput ? "binary" : "json",
   );
-  const { attempt, answers } = request.asked;
-  return done(outcomeMessage(bus, request, { state: "done", attempt, answers, body, source: request.envelope }));
+  const { attempt, answers, request: asked } = request.asked;
+  const ended = { attempt, answers, request: asked, body, source: request.envelope };
+  return done(outcomeMessage(bus, request, { state: "done", ...ended }));
 }
 
 const bodyOf = ({ body, headerLength }: Delivery): EncodedBody =>

@@ -22,9 +22,11 @@ export type ScanRange = {
   through: number;
   /** Only subjects that match; absent = all. */
   filter?: string;
+  /** Messages of one pull, for who stops early. @default 2000 */
+  pull?: number;
 };
 
-/** Messages of one pull. Two pulls are held at most: what is being looked at, and the next, under way. */
+/** Two pulls are held at most: what is being looked at, and the next, under way. */
 const PULL = 2_000;
 const PULL_EXPIRES_MS = 5_000;
 /** Without a word from the server for this long, the consumer is taken for gone and made anew. */
@@ -38,7 +40,7 @@ const TRIES = 8;
  * @throws when the server cannot be reached in 8 tries
  */
 export async function* scan(bus: Bus, range: ScanRange): AsyncGenerator<readonly Scanned[]> {
-  let next = range.from ?? 1;
+  let next = Math.max(1, range.from ?? 1); // an empty stream says that its first message is 0
   for (let failures = 0; next <= range.through; ) {
     let consumer: OwnConsumer | undefined;
     try {
@@ -96,7 +98,8 @@ const remove = (bus: Bus, { stream, name }: OwnConsumer): Promise<unknown> =>
   bus.connected ? bus.jsm.consumers.delete(stream, name).catch(() => {}) : Promise.resolve();
 
 /** Batches until nothing follows. @throws when the order is broken or the server is silent */
-async function* read(bus: Bus, consumer: OwnConsumer, { through }: ScanRange): AsyncGenerator<Scanned[]> {
+async function* read(bus: Bus, consumer: OwnConsumer, range: ScanRange): AsyncGenerator<Scanned[]> {
+  const { through, pull: size = PULL } = range;
   if (consumer.pending === 0) return;
   const inbox = createInbox(inboxPrefix(bus.user));
   let received: Scanned[] = [];
@@ -123,18 +126,18 @@ async function* read(bus: Bus, consumer: OwnConsumer, { through }: ScanRange): A
   const pull = () =>
     bus.nc.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${consumer.stream}.${consumer.name}`,
-      JSON.stringify({ batch: PULL, expires: nanos(PULL_EXPIRES_MS), idle_heartbeat: nanos(PULL_EXPIRES_MS / 5) }),
+      JSON.stringify({ batch: size, expires: nanos(PULL_EXPIRES_MS), idle_heartbeat: nanos(PULL_EXPIRES_MS / 5) }),
       { reply: inbox },
     );
   try {
     while (!ended || received.length > 0) {
-      if (asked - delivered < PULL && !ended) {
+      if (asked - delivered < size && !ended) {
         pull();
-        asked += PULL;
+        asked += size;
       }
       const before = delivered;
       await until((resolve) => {
-        wake = () => (received.length >= PULL || ended || failure || asked - delivered < PULL) && resolve();
+        wake = () => (received.length >= size || ended || failure || asked - delivered < size) && resolve();
         wake();
       });
       if (failure) throw failure;

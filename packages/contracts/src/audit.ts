@@ -136,3 +136,26 @@ export const AuditAnswer = Type.Union(
   { title: "AuditAnswer" },
 );
 export type AuditAnswer = Type.Static<typeof AuditAnswer>;
+
+/** The question on {@link AUDIT_POSITIONS_SUBJECT}: which positions of a stream the ledger holds rows of. */
+export const LedgerPositionsQuestion = Type.Object(
+  {
+    stream: Type.String({ minLength: 1, maxLength: 64 }),
+    after: Type.Integer({ minimum: 0, description: "Go on after this ledger position: the last answer's `next`" }),
+  },
+  { additionalProperties: false, title: "LedgerPositionsQuestion" },
+);
+export type LedgerPositionsQuestion = Type.Static<typeof LedgerPositionsQuestion>;
+
+export const LedgerPositions = Type.Object(
+  {
+    /** How far the ledger has taken the stream; absent before its first message. */
+    position: Type.Optional(Type.Object({ created: Type.String(), sequence: Type.Integer({ minimum: 0 }) })),
+    runs: Type.Array(Type.Tuple([Type.Integer({ minimum: 1 }), Type.Integer({ minimum: 1 })]), {
+      description: "Stream positions `[first, last]` that rows stand for, in ledger order",
+    }),
+    next: Type.Optional(Type.Integer({ description: "Ask with `after` = this for those that follow" })),
+  },
+  { title: "LedgerPositions" },
+);
+export type LedgerPositions = Type.Static<typeof LedgerPositions>;

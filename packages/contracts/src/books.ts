@@ -1,21 +1,39 @@
 import Type from "typebox";
 
 /**
+ * How far retention has come: every position up to `through` that is empty was emptied by it, `retired` of them. Written
+ * before it deletes, so that a gap behind it is explained and one ahead of it is not.
+ */
+export const RetentionMark = Type.Object(
+  {
+    created: Type.String({ description: "When the stream was made: another one is not explained by this mark" }),
+    through: Type.Integer({ minimum: 0 }),
+    retired: Type.Integer({ minimum: 0 }),
+    stored_until: Type.String({ description: "RFC 3339: what it removed was stored at this time or before" }),
+    at: Type.String(),
+  },
+  { additionalProperties: false, title: "RetentionMark" },
+);
+export type RetentionMark = Type.Static<typeof RetentionMark>;
+
+/**
+ * How far the sweeper has reconciled a stream: every acknowledged request up to here has its outcome, by consumer; in
+ * EVENTS, every decision up to here is carried out. It saves a keeper that starts from looking at everything again.
+ */
+export const SweepMark = Type.Object(
+  { created: Type.String(), through: Type.Record(Type.String(), Type.Integer({ minimum: 0 })) },
+  { additionalProperties: false, title: "SweepMark" },
+);
+export type SweepMark = Type.Static<typeof SweepMark>;
+
+/**
  * The books: whether everything that was accepted is accounted for. The keeper reads the streams and answers on
  * `ask.keeper.check`; `GET /v1/check` and `millrace check` show it.
  *
  * accepted = done + dead + pending, where the last outcome of an id counts, and an id is pending while its last outcome
- * answers an older request than its last one. Retention takes settled ids out of both sides.
+ * answers an older attempt than that of its last request (attempts, not positions: a request that was put into its
+ * queue again may stand behind its own outcome). Retention takes settled ids out of both sides.
  */
-/**
- * How far retention has come: every position up to `through` that is empty was emptied by it. Written before it
- * deletes, so that a gap behind it is explained and one ahead of it is not.
- */
-export const RetentionMark = Type.Object(
-  { through: Type.Integer({ minimum: 0 }), retired: Type.Integer({ minimum: 0 }), at: Type.String() },
-  { additionalProperties: false, title: "RetentionMark" },
-);
-export type RetentionMark = Type.Static<typeof RetentionMark>;
 
 const Count = Type.Integer({ minimum: 0 });
 const Sequence = Type.Integer({ minimum: 0 });
@@ -59,7 +77,7 @@ export const CheckReport = Type.Object(
     duration_ms: Count,
     ids: Type.Object(
       { accepted: Count, done: Count, dead: Count, pending: Count, lost: Count },
-      { description: "Distinct retained ids; accepted = done + dead + pending, and lost = 0" },
+      { description: "Distinct ids whose request is retained; accepted = done + dead + pending + lost, and lost = 0" },
     ),
     dead_letters: Type.Object({ open: Count, redriven: Count, discarded: Count }),
     streams: Type.Array(

@@ -108,3 +108,9 @@ export const REQUEST_HEADERS = {
   /** How often that was done. */
   requeues: "millrace-requeues",
 } as const;
+
+/** Headers of an outcome beside the envelope. */
+export const OUTCOME_HEADERS = {
+  /** `<stream>:<sequence>` of the request that it answers; the same is in its body. */
+  request: "millrace-request",
+} as const;

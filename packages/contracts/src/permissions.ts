@@ -25,6 +25,8 @@ export const inboxPrefix = (user: string): string => `_INBOX_${user}`;
 
 /** Subject on which ingest asks audit, and audit's active writer answers. */
 export const AUDIT_QUERY_SUBJECT = "ask.audit.query";
+/** Subject on which the keeper asks audit's active writer which stream positions the ledger has. */
+export const AUDIT_POSITIONS_SUBJECT = "ask.audit.positions";
 /** Subject on which ingest asks the keeper for the books. */
 export const CHECK_SUBJECT = "ask.keeper.check";
 
@@ -126,7 +128,7 @@ export const USERS = {
       ),
       ...watch("cluster"),
     ],
-    [AUDIT_QUERY_SUBJECT],
+    [AUDIT_QUERY_SUBJECT, AUDIT_POSITIONS_SUBJECT],
     true,
   ),
   bridge: user("bridge", [...deliver, ...watch("cluster")]),
@@ -140,12 +142,13 @@ export const USERS = {
       ...STREAMS.flatMap(({ name }) => [
         ...read(name),
         ...scan(name),
-        ...api(`STREAM.MSG.DELETE.${name}`, `CONSUMER.LIST.${name}`, `CONSUMER.NAMES.${name}`),
+        ...api(`STREAM.MSG.DELETE.${name}`, `CONSUMER.LIST.${name}`),
       ]),
-      ...watch("models"),
-      ...watch("lanes"),
       ...watch("cluster"),
       write("cluster"),
+      ...read(`KV_${BUCKETS.marks.name}`),
+      write("marks"),
+      AUDIT_POSITIONS_SUBJECT,
       AUDIT_QUERY_SUBJECT,
     ],
     [CHECK_SUBJECT],
@@ -154,7 +157,7 @@ export const USERS = {
 } as const satisfies Record<string, UserPermissions>;
 
 export type UserName = keyof typeof USERS;
-export const SERVICE_NAMES = ["ingest", "inference", "notifier", "audit", "bridge"] as const;
+export const SERVICE_NAMES = ["ingest", "inference", "notifier", "audit", "bridge", "keeper"] as const;
 export type ServiceName = (typeof SERVICE_NAMES)[number];
 
 /** Streams the provisioner makes, in the order it makes them. */

@@ -51,11 +51,12 @@ export const STREAMS = [REQUESTS_TENSOR, REQUESTS_CHAT, OUTCOMES, EVENTS] as con
 /** The request stream of a runner kind. */
 export const REQUEST_STREAM = { tensor: REQUESTS_TENSOR, chat: REQUESTS_CHAT } as const;
 
-/** Key-value buckets. `cluster` is written by the provisioner and the keeper only. */
+/** Key-value buckets. `cluster` is written by the provisioner and the keeper only, `marks` by the keeper. */
 export const BUCKETS = {
   models: { name: "models", description: "Which models are deployed: manifest and digest by model name" },
   lanes: { name: "lanes", description: "Which lanes exist: kind, priority, tenant and model that requests came for" },
   cluster: { name: "cluster", description: "What the brokers guarantee, as read from their settings" },
+  marks: { name: "marks", description: "How far the keeper has come in each stream: removing and reconciling" },
 } as const;
 export type BucketName = keyof typeof BUCKETS;
 
@@ -68,8 +69,10 @@ export const DURABILITIES = ["memory", "replicated", "fsync"] as const;
  */
 export type Durability = (typeof DURABILITIES)[number];
 
-/** Key in `cluster` of how far retention has come in a stream: `RetentionMark`. */
+/** Key in `marks` of how far retention has come in a stream: `RetentionMark`. */
 export const retentionKey = (stream: string): string => `retention.${stream}`;
+/** Key in `marks` of how far a stream is reconciled: `SweepMark`. */
+export const sweepKey = (stream: string): string => `sweep.${stream}`;
 
 /** Settings that every durable consumer shares. */
 export const CONSUMER_DEFAULTS = {
@@ -80,6 +83,14 @@ export const CONSUMER_DEFAULTS = {
   ack_wait_ms: 10_000,
   /** A delivery past this number is dead-lettered before it is parsed; the server itself never gives up. */
   deliveries_max: 20,
+} as const;
+
+/** What a durable consumer's metadata says to whoever checks the books. */
+export const CONSUMER_METADATA = {
+  /** `each`: every outcome it acknowledges has a delivery event. Absent: some do, or none. */
+  effect: "millrace-effect",
+  /** RFC 3339: since when it is so, with the filter that it has now. */
+  since: "millrace-since",
 } as const;
 
 /** Name of a durable consumer: built from checked tokens only. `=` parts them, which no token can hold. */

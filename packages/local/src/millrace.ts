@@ -202,7 +202,14 @@ async function provision({ options, dataDir, reaper }: Parts, nats: Broker): Pro
 const replicasOf = ({ cluster }: Pick<Options, "cluster">) => (cluster ? 3 : 1);
 
 /** The slowest first: models take longest to be ready, and two cores have to do for all. */
-const START_ORDER = ["inference", "ingest", "bridge", "notifier", "audit"] as const satisfies readonly ServiceName[];
+const START_ORDER = [
+  "inference",
+  "ingest",
+  "bridge",
+  "notifier",
+  "audit",
+  "keeper",
+] as const satisfies readonly ServiceName[];
 
 /** All at once: they wait for each other only through messages. Stopped in reverse order of flow, ingest last to go up. */
 async function startServices(parts: Parts, stack: AsyncDisposableStack, around: Surroundings): Promise<void> {
@@ -263,7 +270,7 @@ function writeConfig(dataDir: DataDir, name: string, value: unknown): string {
 }
 
 /** Written out: the contracts' own list comes with every schema, which would cost each start a quarter of a second. */
-const ALL_VERBS: Verb[] = ["submit", "read", "audit", "operate"];
+const ALL_VERBS: Verb[] = ["submit", "read", "audit", "redrive", "operate"];
 
 /** The one local token; services know its digest only. */
 function writeTokens(dataDir: DataDir, token: string): string {

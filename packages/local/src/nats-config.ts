@@ -85,6 +85,7 @@ function permissions({ publish, subscribe, allowResponses }: UserPermissions) {
   return {
     publish: only(publish),
     subscribe: only(subscribe),
-    ...(allowResponses ? { allow_responses: { max: 1, expires: "1m" } } : {}),
+    // As long as the slowest answer may take: the books of millions of requests.
+    ...(allowResponses ? { allow_responses: { max: 1, expires: "6m" } } : {}),
   };
 }

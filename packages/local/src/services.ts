@@ -2,7 +2,7 @@ import path from "node:path";
 import type { ServiceName } from "@millrace/contracts";
 import { repositoryRoot } from "./binaries.ts";
 import type { DataDir } from "./data-dir.ts";
-import type { NatsServer } from "./nats-server.ts";
+import { type NatsServer, SYSTEM_USER } from "./nats-server.ts";
 import type { Launch } from "./processes/managed-process.ts";
 import { freePort } from "./processes/ports.ts";
 import type { ServiceBusPlace } from "./service-bus.ts";
@@ -59,6 +59,7 @@ const settings: Record<ServiceName, (around: Surroundings) => Record<string, str
     SERVICEBUS_CONNECTION_STRING: serviceBus.connectionString,
     ROUTES_FILE: routesFile,
   }),
+  keeper: ({ nats }) => ({ NATS_SYSTEM_USER: SYSTEM_USER, NATS_SYSTEM_PASSWORD: nats.passwordOf(SYSTEM_USER) }),
 };
 
 /** Who a process is on NATS. */

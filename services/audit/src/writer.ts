@@ -1,10 +1,11 @@
 import { answer, type Bus, consumeInOrder } from "@millrace/bus";
-import { AUDIT_QUERY_SUBJECT, consumerName, EVENTS, OUTCOMES } from "@millrace/contracts";
+import { AUDIT_POSITIONS_SUBJECT, AUDIT_QUERY_SUBJECT, consumerName, EVENTS, OUTCOMES } from "@millrace/contracts";
 import type { HealthCheck, Logger, Scope } from "@millrace/kit";
 import { openLedger } from "./adapters/ledger.ts";
 import { tryLock } from "./adapters/writer-lock.ts";
 import { onAuditAsked } from "./handlers/audit-asked.ts";
 import { onMessagesStored } from "./handlers/messages-stored.ts";
+import { onPositionsAsked } from "./handlers/positions-asked.ts";
 import { ledgerMetrics } from "./metrics.ts";
 
 /** Messages of one transaction. */
@@ -69,6 +70,7 @@ function write({ bus, ledgerFile, scope, log }: WriterOptions, stack: AsyncDispo
     ),
   );
   stack.use(answer(bus, AUDIT_QUERY_SUBJECT, onAuditAsked(ledger)));
+  stack.use(answer(bus, AUDIT_POSITIONS_SUBJECT, onPositionsAsked(ledger)));
   return () => {
     if (metrics.lastFailure) return { ok: false, detail: `the last append failed: ${metrics.lastFailure}` };
     if (!consumptions.every((consumption) => consumption.healthy)) return { ok: false, detail: "not consuming" };

@@ -1,0 +1,52 @@
+import { answer, connectBus, openBus } from "@millrace/bus";
+import { CHECK_SUBJECT } from "@millrace/contracts";
+import { runService } from "@millrace/kit";
+import { Config, milliseconds } from "./config.ts";
+import { Pace } from "./domain/pace.ts";
+import { checker } from "./handlers/check.ts";
+import { durabilityChecker } from "./handlers/durability.ts";
+import { every } from "./handlers/every.ts";
+import { judgesOf } from "./handlers/judges.ts";
+import { retain } from "./handlers/retention.ts";
+import { sweep } from "./handlers/sweep.ts";
+import { keeperMetrics } from "./metrics.ts";
+
+/** The keeper: what the broker guarantees, what may go, what has lost its way, and whether the books balance. */
+await runService("keeper", Config, async (scope) => {
+  const { config, log, signal } = scope;
+  const metrics = keeperMetrics(scope.metrics);
+  const system = scope.use(
+    await connectBus({
+      url: config.NATS_URL,
+      user: config.NATS_SYSTEM_USER,
+      password: config.NATS_SYSTEM_PASSWORD,
+      log,
+    }),
+  );
+  let look = async () => {};
+  const bus = await openBus(scope, {
+    // Measured before it is judged: what stands in the bucket may be of another day.
+    async connected(bus) {
+      const checkDurability = durabilityChecker({ bus, system, declared: config.DURABILITY, metrics, log });
+      look = async () => void (await checkDurability());
+      await look();
+    },
+  });
+  scope.use(bus.onReconnect(() => void look().catch((err: unknown) => log.warn({ err }, "durability is not known"))));
+  scope.use(every("durability", config.DURABILITY_EVERY_MS, scope, look));
+
+  const times = {
+    requests_ms: milliseconds(config.REQUESTS_RETENTION),
+    outcomes_ms: milliseconds(config.OUTCOMES_RETENTION),
+    events_ms: milliseconds(config.EVENTS_RETENTION),
+  };
+  for (const stream of judgesOf(bus, times)) {
+    const pace = new Pace(config.RETENTION_DELETES_PER_S);
+    const pass = () => retain({ bus, ...stream, pace, metrics, log, signal });
+    scope.use(every(`retention of ${stream.stream}`, config.RETENTION_EVERY_MS, scope, pass));
+  }
+  scope.use(every("sweeper", config.SWEEP_EVERY_MS, scope, () => sweep({ bus, metrics, log, signal })));
+
+  const check = checker({ bus, system, metrics, log, signal, standing_ms: config.STANDING_MS });
+  scope.use(answer(bus, CHECK_SUBJECT, check));
+});
