@@ -78,9 +78,14 @@ func detachAbandoned() error {
 	return nil
 }
 
-// isServing: the process runs, and is one of ours (its number may belong to another by now).
+// isServing: the process runs, and is one of ours (its number may belong to another by now). A killed one that nobody
+// has waited for still has its name, but no program.
 func isServing(pid int) bool {
 	own, _ := os.ReadFile("/proc/self/comm")
 	other, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && string(own) == string(other)
+	if err != nil || string(own) != string(other) {
+		return false
+	}
+	_, err = os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil
 }

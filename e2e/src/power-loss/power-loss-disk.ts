@@ -56,7 +56,8 @@ export async function mountPowerLossDisk(options: {
   const { at, seed, directories } = options;
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(path.join(tmpdir(), "millrace-power-loss-"));
-  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const removeBinary = () => rm(directory, { recursive: true, force: true });
+  stack.defer(removeBinary);
   const binary = path.join(directory, "power-loss");
   await promisify(execFile)("go", ["build", "-mod=readonly", "-o", binary, "."], {
     cwd: SOURCE,
@@ -95,6 +96,7 @@ export async function mountPowerLossDisk(options: {
     return next();
   };
   await next(); // mounted
+  await removeBinary(); // it runs without its file, which so does not outlive a run that is killed
 
   const owned = stack.move();
   return {
