@@ -11,6 +11,7 @@ import {
   EVENTS,
   OUTCOMES,
   outcomeFilter,
+  outcomeSubject,
   outcomesOf,
   REQUEST_HEADERS,
   type RequestAddress,
@@ -45,6 +46,21 @@ export async function readDeadLetter(bus: Bus, of: RequestAddress): Promise<Stor
   const { sequence, record, envelope } = outcome;
   const decision = await readDecision(bus, of, record.attempt);
   return { address: addressOf(of), sequence, record, envelope, ...(decision ? { decision } : {}) };
+}
+
+/**
+ * The dead letter of an id at a position, whether other outcomes followed it or not; undefined when none is there.
+ * So the same order about it can be given again after its redrive has ended.
+ */
+export async function readDeadLetterAt(
+  bus: Bus,
+  of: RequestAddress,
+  sequence: number,
+): Promise<StoredDeadLetter | undefined> {
+  const message = await readAt(bus, OUTCOMES.name, sequence);
+  const [deadLetter] = message?.subject === outcomeSubject({ ...of, state: "dead" }) ? deadLetterIn(message) : [];
+  const decision = deadLetter && (await readDecision(bus, of, deadLetter.record.attempt));
+  return deadLetter && { ...deadLetter, ...(decision ? { decision } : {}) };
 }
 
 /** What was decided about one attempt's dead letter. */

@@ -120,7 +120,11 @@ const RedriveOrder = {
   priority: Type.Optional(Type.Enum([...PRIORITIES], { description: "As before when absent" })),
 };
 const ExpectedSequence = Type.Optional(
-  Type.Integer({ minimum: 1, description: "Refuse unless the dead letter is still this one (its `sequence`)" }),
+  Type.Integer({
+    minimum: 1,
+    description:
+      "Meant is the dead letter with this `sequence`: one that died later is refused, and the same order again, however late, is answered as the first time",
+  }),
 );
 
 /** Body of a redrive of one dead letter. */

@@ -5,6 +5,7 @@ import {
   type Lanes,
   listDeadLetters,
   readDeadLetter,
+  readDeadLetterAt,
   readDeadLetterPayload,
   readRedriveBasis,
 } from "@millrace/bus";
@@ -13,6 +14,7 @@ import type { DeadLetters } from "../domain/ports.ts";
 /** The dead letters of a broker's streams. */
 export const openDeadLetters = (bus: Bus, lanes: Pick<Lanes, "register">): DeadLetters => ({
   find: (of) => readDeadLetter(bus, of),
+  findAt: (of, sequence) => readDeadLetterAt(bus, of, sequence),
   list: (query, options) => listDeadLetters(bus, query, options),
   payload: (deadLetter) => readDeadLetterPayload(bus, deadLetter.record),
   basis: (deadLetter) => readRedriveBasis(bus, deadLetter),

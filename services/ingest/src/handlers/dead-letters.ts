@@ -13,7 +13,7 @@ import {
   type Result,
 } from "@millrace/contracts";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { discardOne, redriveOne } from "../domain/dead-letters/decide.ts";
+import { discardOne, redriveOne, resumeRedrive } from "../domain/dead-letters/decide.ts";
 import { decideMany } from "../domain/dead-letters/many.ts";
 import type { DeadLetters, Models, StoredDeadLetter, Streams } from "../domain/ports.ts";
 import { type Handler, place } from "./call.ts";
@@ -89,7 +89,9 @@ export const onRedriveDeadLetters = (deps: DeadLetterDeps): Handler =>
     if (wrong) return refuse(request, reply, { code: "malformed-body", detail: wrong, at: "/filter" });
     const query = { ...project(request), ...filter };
     return await decideMany(deps.deadLetters, { query, after, limit, select: "redrivable" }, (it) =>
-      redriveOne(deps, it.address, { ...order, ...decider(request), sequence: it.sequence }),
+      it.decision?.decision === "redriven"
+        ? resumeRedrive(deps, it, it.decision, order)
+        : redriveOne(deps, it.address, { ...order, ...decider(request), sequence: it.sequence }),
     );
   });
 

@@ -4,6 +4,7 @@ import {
   digestOf,
   ok,
   problem,
+  type RedriveDecision,
   type RequestAddress,
   type Result,
 } from "@millrace/contracts";
@@ -23,7 +24,7 @@ import {
 export type DecideDeps = { deadLetters: DeadLetters; models: Models };
 
 type Order = {
-  /** Refuse unless the dead letter is still the one at this position. */
+  /** Meant is the dead letter at this position: with it, the same order again is never about a later one. */
   sequence?: number;
   /** Say what would happen and change nothing. */
   dry_run?: boolean;
@@ -54,8 +55,28 @@ export async function redriveOne(
     !isSameDecision(stands, { decision: "redriven", digest, ...prioritized(order) })
   )
     return decidedBefore(stands);
-  if (order.dry_run) return ok({ ...factsOf(deadLetter), result: "would-redrive", ...said(repeated) });
-  const redriven = await deps.deadLetters.redrive(stands);
+  return await complete(deps, deadLetter, stands, { ...order, repeated });
+}
+
+/**
+ * Completes the redrive of a dead letter that was interrupted behind its decision, whatever payload it decided for.
+ * @throws what the broker throws when it does not confirm
+ */
+export const resumeRedrive = (
+  deps: Pick<DecideDeps, "deadLetters">,
+  deadLetter: StoredDeadLetter,
+  decision: RedriveDecision,
+  { dry_run = false }: Pick<Order, "dry_run">,
+): Promise<Result<DecisionResult>> => complete(deps, deadLetter, decision, { dry_run, repeated: true });
+
+async function complete(
+  { deadLetters }: Pick<DecideDeps, "deadLetters">,
+  deadLetter: StoredDeadLetter,
+  decision: RedriveDecision,
+  { dry_run, repeated }: Pick<Order, "dry_run"> & { repeated: boolean },
+): Promise<Result<DecisionResult>> {
+  if (dry_run) return ok({ ...factsOf(deadLetter), result: "would-redrive", ...said(repeated) });
+  const redriven = await deadLetters.redrive(decision);
   if (!redriven.ok) return redriven;
   const { request_sequence } = redriven.value;
   return ok({
@@ -124,11 +145,13 @@ async function find(
   of: RequestAddress,
   sequence: number | undefined,
 ): Promise<Result<StoredDeadLetter>> {
-  const found = await deadLetters.find(of);
-  if (!found) return problem("unknown-dead-letter", `the last outcome of ${of.id}, if it has one, is no dead letter`);
-  if (sequence !== undefined && sequence !== found.sequence)
-    return problem("dead-letter-replaced", `the dead letter of ${of.id} is at ${found.sequence}, not at ${sequence}`);
-  return ok(found);
+  const last = await deadLetters.find(of);
+  if (last && (sequence === undefined || sequence === last.sequence)) return ok(last);
+  // The one that was meant may have been decided about, and ended: the same order again is told so.
+  const meant = sequence === undefined ? undefined : await deadLetters.findAt(of, sequence);
+  if (meant?.decision) return ok(meant);
+  if (!last) return problem("unknown-dead-letter", `the last outcome of ${of.id}, if it has one, is no dead letter`);
+  return problem("dead-letter-replaced", `the dead letter of ${of.id} is at ${last.sequence}, not at ${sequence}`);
 }
 
 const factsOf = ({ address, sequence, record }: StoredDeadLetter) => ({
