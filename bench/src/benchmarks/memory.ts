@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BulkClientJobs } from "../processes/bulk-client.ts";
 import type { HttpClientJobs } from "../processes/http-client.ts";
 import type { Benchmark } from "../room/benchmark.ts";
 import { watchOutcomes } from "../room/outcomes-watch.ts";
-import { cpuTime, residentMiB } from "../room/process-usage.ts";
+import { childrenOf, cpuTime, residentMiB } from "../room/process-usage.ts";
 import { inferBody, readings } from "../room/readings.ts";
 import { figure, ratio } from "../room/report.ts";
 import { summarize } from "../room/statistics.ts";
@@ -89,17 +89,6 @@ const cpu = (pids: ReadonlyMap<string, number>): Map<string, number> =>
   new Map([...pids].map(([name, pid]) => [name, cpuTime(pid)]));
 
 const usPer = (requests: number, cpu_ms: number) => (cpu_ms * 1_000) / requests;
-
-function childrenOf(parent: number): number[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.map(Number).filter((pid) => {
-    try {
-      return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) === parent;
-    } catch {
-      return false; // gone since the directory was read
-    }
-  });
-}
 
 /** The model folder that a model process was started with. */
 const nameOf = (pid: number): string => {

@@ -1,5 +1,5 @@
 /** Our side of the `bus` benchmark: consumption and publishing as the services do it. */
-import { connectBus, consumeRequests, publishRequest } from "@millrace/bus";
+import { connectBus, consumeRequests, openLanes, publishRequest } from "@millrace/bus";
 import { createLogger } from "@millrace/kit";
 import { serve } from "../room/worker.ts";
 import { BATCH_MAX, CONCURRENCY, DIGEST, newRequest, OUTPUT } from "./bus-job.ts";
@@ -8,16 +8,21 @@ import { concurrently } from "./concurrently.ts";
 const { BENCH_NATS_URL: url = "", BENCH_NATS_USER: user = "", BENCH_NATS_PASSWORD: password = "" } = process.env;
 const bus = await connectBus({ url, user, password, log: createLogger("bench", "warn") });
 
+const lanes = await openLanes(bus);
+
 const jobs = {
   /** Settles what waits for the model; answers the time in ms from the first pull to the last ack on the wire. */
   async drain({ model, messages }: { model: string; messages: number }): Promise<number> {
     const { promise, resolve } = Promise.withResolvers<void>();
     let settled = 0;
+    const { tenant, priority } = newRequest(model);
+    await lanes.register({ kind: "tensor", priority, tenant, model });
     const started = performance.now();
     const consumption = await consumeRequests(
       bus,
       {
         model,
+        lanes,
         batch_max: BATCH_MAX,
         concurrency: CONCURRENCY,
         settled: () => {
@@ -56,4 +61,7 @@ const jobs = {
 };
 export type OursJobs = typeof jobs;
 
-serve(jobs, async () => bus[Symbol.asyncDispose]());
+serve(jobs, async () => {
+  lanes[Symbol.dispose]();
+  await bus[Symbol.asyncDispose]();
+});

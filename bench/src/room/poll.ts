@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Bus, listConsumers } from "@millrace/bus";
 
 /** Asks until the answer is yes. @throws when it is not in time */
 export async function poll(
@@ -10,4 +11,10 @@ export async function poll(
     if (performance.now() > deadline) throw new Error(`not so within ${within_ms} ms: ${ask}`);
     await sleep(every_ms);
   }
+}
+
+/** Whether every durable consumer of a stream has acknowledged all it is to have. */
+export async function isQuiet(bus: Bus, stream: string): Promise<boolean> {
+  const consumers = await listConsumers(bus, stream);
+  return consumers.every(({ pending, ack_pending }) => pending === 0 && ack_pending === 0);
 }

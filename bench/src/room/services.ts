@@ -27,6 +27,8 @@ export type Stage = AsyncDisposable & {
   }): Promise<ManagedProcess>;
   /** One more ingest, with settings of its own. */
   startIngest(settings?: Readonly<Record<string, string>>): Promise<{ url: string; process: ManagedProcess }>;
+  /** Starts a service that has nothing but a health port. */
+  startService(name: "inference" | "keeper", settings?: Readonly<Record<string, string>>): Promise<ManagedProcess>;
 };
 
 export const TENANT = "bench";
@@ -98,6 +100,19 @@ export async function openStage(): Promise<Stage> {
         url,
         process: await start({ name: `ingest-${port}`, module: "services/ingest/src/main.ts", env, isReady }),
       };
+    },
+    async startService(name, settings = {}) {
+      const port = await freePort();
+      const env = {
+        ...natsSettings(nats, name),
+        NATS_SYSTEM_USER: "system",
+        NATS_SYSTEM_PASSWORD: nats.passwordOf("system"),
+        HEALTH_PORT: String(port),
+        MODELS_DIR: path.join(repositoryRoot, "models"),
+        ...settings,
+      };
+      const isReady = () => answersOk(`http://127.0.0.1:${port}/readyz`);
+      return await start({ name, module: `services/${name}/src/main.ts`, env, isReady });
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
