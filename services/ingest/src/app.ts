@@ -3,11 +3,22 @@ import { type Health, healthRoutes, type Logger, type Registry } from "@millrace
 import Fastify, { type FastifyInstance } from "fastify";
 import { openIntake } from "./adapters/intake.ts";
 import { meterStreams, meterWaits } from "./adapters/metered.ts";
-import type { Admission, DeadLetters, Intake, Ledger, Models, OutcomeWaits, Streams, Tokens } from "./domain/ports.ts";
+import type {
+  Admission,
+  Books,
+  DeadLetters,
+  Intake,
+  Ledger,
+  Models,
+  OutcomeWaits,
+  Streams,
+  Tokens,
+} from "./domain/ports.ts";
 import { observe } from "./handlers/access-log.ts";
 import { onAuditEntries, onAuditHead } from "./handlers/audit.ts";
 import { onBulk } from "./handlers/bulk.ts";
 import type { Handler } from "./handlers/call.ts";
+import { onCheck } from "./handlers/check.ts";
 import {
   onDeadLetterPayload,
   onDiscardDeadLetter,
@@ -43,6 +54,7 @@ export type AppDeps = {
   admission: Admission;
   waits: OutcomeWaits;
   ledger: Ledger;
+  books: Books;
   deadLetters: DeadLetters;
   /** Aborted when stopping begins: event streams end, waits answer. */
   signal: AbortSignal;
@@ -66,6 +78,7 @@ const handlersOf = (
   listDeadLetters: onListDeadLetters(deps),
   getDeadLetter: onGetDeadLetter(deps),
   deadLetterPayload: onDeadLetterPayload(deps),
+  check: onCheck(deps),
   redriveDeadLetter: onRedriveDeadLetter(deps),
   redriveDeadLetters: onRedriveDeadLetters(deps),
   discardDeadLetter: onDiscardDeadLetter(deps),

@@ -1,6 +1,7 @@
 import { openBus, openLanes } from "@millrace/bus";
 import { runService } from "@millrace/kit";
 import { openAdmission } from "./adapters/admission.ts";
+import { openBooks } from "./adapters/books.ts";
 import { openDeadLetters } from "./adapters/dead-letters.ts";
 import { openLedger } from "./adapters/ledger.ts";
 import { openModels } from "./adapters/models.ts";
@@ -36,6 +37,7 @@ await runService("ingest", Config, async (scope) => {
     admission,
     waits,
     ledger: openLedger(bus),
+    books: openBooks(bus),
     deadLetters: openDeadLetters(bus, lanes),
     signal,
   });

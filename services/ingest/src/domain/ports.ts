@@ -11,6 +11,7 @@ import type {
 import type {
   AuditAnswer,
   AuditQuestion,
+  CheckReport,
   DeadLetterDecision,
   Durability,
   EncodedBody,
@@ -87,6 +88,11 @@ export type Tokens = {
   find(token: string): Caller | undefined;
 };
 
+export type Books = {
+  /** @throws when the keeper does not answer. */
+  check(): Promise<CheckReport>;
+};
+
 export type Ledger = {
   /** @throws when audit does not answer. */
   ask(question: AuditQuestion): Promise<AuditAnswer>;
@@ -96,6 +102,8 @@ export type Ledger = {
 export type DeadLetters = {
   /** The id's dead letter; undefined when its last outcome is none. */
   find(of: RequestAddress): Promise<StoredDeadLetter | undefined>;
+  /** The id's dead letter at a position, also when a later outcome has replaced it. */
+  findAt(of: RequestAddress, sequence: number): Promise<StoredDeadLetter | undefined>;
   list(
     query: DeadLetterQuery,
     options: { select: DeadLetterSelection; after: number; limit: number },

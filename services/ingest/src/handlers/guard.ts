@@ -79,11 +79,12 @@ function grant({ needs, path }: Operation): Check | undefined {
   if (!isVerb(needs)) return undefined;
   if (path.includes("{tenant}"))
     return ({ call }) => refusal(call.caller, needs, { tenant: call.params.tenant!, project: call.params.project! });
-  if (needs === "audit")
+  // The ledger's head and the books are of all projects.
+  if (needs === "audit" || needs === "operate")
     return ({ call: { caller } }) =>
-      caller.grants.some(({ verbs }) => verbs.includes("audit"))
+      caller.grants.some(({ verbs }) => verbs.includes(needs))
         ? undefined
-        : { code: "forbidden", detail: 'this token does not grant "audit" on any project' };
+        : { code: "forbidden", detail: `this token does not grant "${needs}" on any project` };
   return ({ call }) => {
     const project = onlyProject(call.caller, needs);
     if (!project.ok) return project.problem;

@@ -18,6 +18,7 @@ import { decodeRequest, elementCount, ModelDeployment, type TokensFile, VERBS, t
 import { createLogger, createMetrics, Health } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
 import { openAdmission } from "../adapters/admission.ts";
+import { openBooks } from "../adapters/books.ts";
 import { openDeadLetters } from "../adapters/dead-letters.ts";
 import { openLedger } from "../adapters/ledger.ts";
 import { openModels } from "../adapters/models.ts";
@@ -94,6 +95,7 @@ export async function startIngest(options: { wait_max_s?: number } = {}) {
     admission,
     waits,
     ledger: openLedger(bus),
+    books: openBooks(bus),
     deadLetters: openDeadLetters(bus, lanes),
     signal: stopping.signal,
   });
