@@ -309,6 +309,8 @@ test("a discarded dead letter rests: out of the list, its outcome unchanged, nev
     principal: "alice",
   });
   expect((await stateOf(outcome.id)).outcome).toEqual(outcome);
+  const metrics = await (await ingest.call("/metrics")).text();
+  expect(metrics).toMatch(/millrace_dead_letter_decisions_total\{.*decision="discarded".*\} \d/);
 });
 
 test("a dry run says what would happen and stores nothing", async () => {

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry, SECONDS_BUCKETS } from "@millrace/kit";
-import type { OutcomeWaits, Streams } from "../domain/ports.ts";
+import type { DeadLetters, OutcomeWaits, Streams } from "../domain/ports.ts";
 
 /** The same streams, counting what they accept. */
 export function meterStreams(streams: Streams, metrics: Registry): Streams {
@@ -50,6 +50,25 @@ export function meterWaits(waits: OutcomeWaits, metrics: Registry): OutcomeWaits
         look: () => waiting.look(),
         [Symbol.dispose]: () => waiting[Symbol.dispose](),
       };
+    },
+  };
+}
+
+/** The same dead letters, counting what is decided about them. */
+export function meterDeadLetters(deadLetters: DeadLetters, metrics: Registry): DeadLetters {
+  const decisions = new Counter({
+    name: "millrace_dead_letter_decisions_total",
+    help: "Decisions about dead letters, by model and decision; a repeat is not counted again",
+    labelNames: ["model", "decision"],
+    registers: [metrics],
+  });
+  return {
+    ...deadLetters,
+    async decide(deadLetter, wish) {
+      const decided = await deadLetters.decide(deadLetter, wish);
+      const { model, decision } = decided.stands;
+      if (!decided.repeated) decisions.inc({ model, decision });
+      return decided;
     },
   };
 }
