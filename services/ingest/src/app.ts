@@ -2,7 +2,7 @@ import { LIMITS, OPERATIONS, type Operation, type OperationId } from "@millrace/
 import { type Health, healthRoutes, type Logger, type Registry } from "@millrace/kit";
 import Fastify, { type FastifyInstance } from "fastify";
 import { openIntake } from "./adapters/intake.ts";
-import { meterStreams, meterWaits } from "./adapters/metered.ts";
+import { meterDeadLetters, meterStreams, meterWaits } from "./adapters/metered.ts";
 import type {
   Admission,
   Books,
@@ -148,6 +148,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     streams,
     intake: openIntake(streams, deps.admission, deps.metrics),
     waits: meterWaits(deps.waits, deps.metrics),
+    deadLetters: meterDeadLetters(deps.deadLetters, deps.metrics),
     listeners: countListeners(deps.metrics),
   });
   const { submitBulk, ...whole } = handlers;
