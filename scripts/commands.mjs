@@ -37,6 +37,10 @@ export const COMMANDS = {
     about: "measure (a name selects one; --json)",
     parts: (args) => [{ run: ["node", "bench/src/main.ts", ...args] }],
   },
+  chaos: {
+    about: "kill, pause and cut off processes under load, and make the books (--kills N --seed S [--cluster])",
+    parts: (args) => [{ run: ["node", "e2e/src/chaos/main.ts", ...args] }],
+  },
   "power-loss": {
     about: "cut the broker's power under load and look for what was lost (--rounds, --seed, --help)",
     parts: (args) => [{ run: ["node", "e2e/src/power-loss/main.ts", ...args] }],

@@ -5,9 +5,9 @@ import { runChaos } from "./run.ts";
 
 const HELP = `pnpm chaos --kills N [options]     Harms a whole Millrace under load and makes the books.
 
-  --kills N       SIGKILLs over all processes (50); pauses and restarts come on top
+  --kills N       SIGKILLs over all processes (50); a tenth as many pauses and orderly restarts come on top
   --seed S        repeats a plan: who is struck, when and how (random, and printed)
-  --cluster       three nats-servers: half of the kills strike a node that leads, and half as many cut a node off
+  --cluster       three nats-servers: half of the kills strike a node that leads, and as many cuts come on top
   --rate R        requests each second (20)
   --seconds T     time over which the faults are spread (2 for each)
   --data DIR      keep all state and logs here (a directory that is removed)

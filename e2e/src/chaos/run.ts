@@ -21,9 +21,13 @@ import { type Arrival, recoveryTime } from "./recovery.ts";
 
 export type ChaosOptions = {
   seed: number;
-  /** SIGKILLs. There is a pause and an orderly restart for every tenth of them. */
+  /** SIGKILLs. */
   kills: number;
-  /** On three nodes: half of the kills strike a node that leads a stream, and half as many again cut a node off. */
+  /** SIGSTOPs, with SIGCONT some seconds later. @default a tenth of the kills */
+  pauses?: number;
+  /** SIGTERMs. @default a tenth of the kills */
+  restarts?: number;
+  /** On three nodes: half of the kills strike a node that leads a stream, and as many cuts come on top. */
   cluster?: boolean;
   /** Requests each second. */
   rate?: number;
@@ -95,17 +99,18 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const topic = stack.use(await millrace.follow());
   const ledger = stack.use(followLedger(millrace));
 
-  const faults = { pauses: Math.ceil(kills / 10), restarts: Math.ceil(kills / 10) };
+  const { pauses = Math.ceil(kills / 10), restarts = Math.ceil(kills / 10) } = options;
   const inCluster = cluster
     ? { leaderKills: Math.ceil(kills / 2), cuts: Math.ceil(kills / 2) }
     : { leaderKills: 0, cuts: 0 };
-  const count = kills + faults.pauses + faults.restarts + inCluster.cuts;
+  const count = kills + pauses + restarts + inCluster.cuts;
   const gap_ms = options.seconds === undefined ? GAP_MS : (options.seconds * 1_000) / count;
   const plan = planFaults({
     random: seededRandom(options.seed),
     processes: Object.keys(millrace.run.processes),
     kills,
-    ...faults,
+    pauses,
+    restarts,
     ...inCluster,
     gap_ms: [Math.round(gap_ms / 2), Math.round(gap_ms * 1.5)],
   });

@@ -1,0 +1,50 @@
+import { seededRandom } from "@millrace/testkit";
+import { expect, test } from "vitest";
+import { type ChaosReport, runChaos } from "./run.ts";
+
+/** The short form of `pnpm chaos`: a few seconds of what it does for an hour. */
+const tell = (line: string) => console.info(line);
+
+function expectInOrder(report: ChaosReport): void {
+  const { ok, books, refused, behind } = report;
+  expect({
+    ok,
+    refused,
+    behind,
+    lost: books.lost,
+    doubled: books.doubled,
+    unknown: books.unknown,
+    dead: books.outcomes.dead,
+  }).toEqual({
+    ok: true,
+    refused: [],
+    behind: [],
+    lost: { count: 0, first: [] },
+    doubled: { count: 0, first: [] },
+    unknown: { count: 0, first: [] },
+    dead: 0,
+  });
+  expect(books.accepted.ids).toBeGreaterThan(50);
+  expect(books.accepted.answers).toBeGreaterThan(books.accepted.ids); // some were sent twice at once
+}
+
+test("twenty kills over all processes: each request has one outcome, ledger row, message and webhook", async () => {
+  const report = await runChaos({ seed: seededRandom().seed, kills: 20, seconds: 25, tell });
+  expect(report.faults.kills).toBe(20);
+  expectInOrder(report);
+}, 240_000);
+
+test("on three nodes, a leader is killed and a node cut off: the same, and all consumers go on by themselves", async () => {
+  const report = await runChaos({
+    seed: seededRandom().seed,
+    kills: 2,
+    pauses: 0,
+    restarts: 0,
+    cluster: true,
+    seconds: 6,
+    tell,
+  });
+  expect(report.faults).toMatchObject({ kills: 2, leaders_killed: 1, nodes_cut_off: 1 });
+  expectInOrder(report);
+  for (const { ms } of Object.values(report.recovery_ms_max)) expect(ms).not.toBeNull();
+}, 240_000);
