@@ -26,6 +26,7 @@ export const Config = Type.Object({
   }),
   RETENTION_EVERY_MS: Every(60_000, "pause between two passes of retention"),
   SWEEP_EVERY_MS: Every(30_000, "pause between two passes of the sweeper"),
+  REDRIVE_AFTER_MS: Every(30_000, "a redrive that nobody has completed for so long was interrupted"),
   DURABILITY_EVERY_MS: Every(30_000, "pause between two looks at the servers' settings"),
   STANDING_MS: Every(15_000, "a consumer with work that has not moved for so long stands still"),
   ...HealthSettings,

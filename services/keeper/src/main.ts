@@ -45,7 +45,10 @@ await runService("keeper", Config, async (scope) => {
     const pass = () => retain({ bus, ...stream, pace, metrics, log, signal });
     scope.use(every(`retention of ${stream.stream}`, config.RETENTION_EVERY_MS, scope, pass));
   }
-  scope.use(every("sweeper", config.SWEEP_EVERY_MS, scope, () => sweep({ bus, metrics, log, signal })));
+  const redrive_after_ms = config.REDRIVE_AFTER_MS;
+  scope.use(
+    every("sweeper", config.SWEEP_EVERY_MS, scope, () => sweep({ bus, metrics, log, signal, redrive_after_ms })),
+  );
 
   const check = checker({ bus, system, metrics, log, signal, standing_ms: config.STANDING_MS });
   scope.use(answer(bus, CHECK_SUBJECT, check));

@@ -37,10 +37,9 @@ export type SweepOptions = {
   metrics: Pick<KeeperMetrics, "swept" | "requeued" | "redriveCompleted">;
   log: Logger;
   signal: AbortSignal;
+  /** Until then, somebody is at it: a redrive that nobody has completed for so long was interrupted. */
+  redrive_after_ms: number;
 };
-
-/** Somebody is at it: an interrupted redrive is one that nobody has completed for so long. */
-const REDRIVE_MS = 30_000;
 
 /**
  * Reconciles: every request that a worker's consumer has acknowledged has an outcome, and every decision to redrive has
@@ -127,7 +126,7 @@ async function sweepDecisions(options: SweepOptions): Promise<void> {
   let through = mark.state.last_sequence;
   for await (const batch of scan(bus, range))
     for (const { sequence, stored_ms, header } of batch) {
-      if (signal.aborted || Date.now() - stored_ms < REDRIVE_MS) {
+      if (signal.aborted || Date.now() - stored_ms < options.redrive_after_ms) {
         through = Math.min(through, sequence - 1);
         continue;
       }
