@@ -103,9 +103,11 @@ export function simulate(scenario: Scenario, build: (simulation: Simulation) => 
       },
       errand(name, main) {
         errands++;
+        let done = false;
         start(name, async (bus, self) => {
           await main(bus, self);
-          errands--;
+          if (!done) errands--; // a timer of its connection may kill it once more when its work is done
+          done = true;
           running.delete(self);
         });
       },
