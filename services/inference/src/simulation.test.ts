@@ -31,7 +31,7 @@ const CODES: Readonly<Record<string, string>> = {
 /** A model in virtual time: slow at times, and its process dies at times on a row that has done nothing. */
 function model({ world }: Simulation): ServedModel {
   const random = world.random("model");
-  let died = 0;
+  const deaths = new Map<string, number>();
   const run = async (inputs: readonly Tensor[]): Promise<RunResult> => {
     const started_at = new Date();
     const compute_ms = random.chance(0.03) ? 15_000 : random.next() * 50;
@@ -40,12 +40,12 @@ function model({ world }: Simulation): ServedModel {
     for (const [why, value] of Object.entries(POISON))
       if (rows.includes(value))
         return { ok: false, why: why as RunFailure, detail: `the model does not like ${value}` };
-    // Twice on one row may be chance; a third time would make the row the cause.
+    // Twice on the same rows may be chance; a third time would make them the cause.
+    const died = deaths.get(rows.join()) ?? 0;
     if (died < 2 && random.chance(0.1)) {
-      died++;
+      deaths.set(rows.join(), died + 1);
       return { ok: false, why: "crashed", detail: "the model process ended (SIGKILL)" };
     }
-    died = 0;
     const data = Float32Array.from(rows, (value) => (value === NONSENSE ? Number.NaN : value * 2));
     const outputs: Tensor[] = [{ name: "doubled", datatype: "FP32", shape: [rows.length, 1], data }];
     return { ok: true, outputs, started_at, compute_ms };

@@ -10,7 +10,7 @@ import {
 import type { Broker } from "./broker.ts";
 import type { Watch } from "./client.ts";
 import type { Kept, Stream } from "./stream.ts";
-import type { World } from "./world.ts";
+import type { Process, World } from "./world.ts";
 
 /** An outcome as the books know it. */
 export type Ended = { sequence: number; record: Outcome };
@@ -35,12 +35,15 @@ export type Books = Watch & {
   close(): void;
 };
 
-export function openBooks(world: World, broker: Broker): Books {
+/** @param quiet_ms from when on nothing goes wrong any more */
+export function openBooks(world: World, broker: Broker, { quiet_ms }: { quiet_ms: number }): Books {
   const violations: string[] = [];
   const requests = new Map<string, Begun[]>();
   const outcomes = new Map<string, Ended[]>();
   /** Positions of requests that an outcome answers. */
   const answered = new Set<string>();
+  /** Who has what in hand since the world is quiet. */
+  const hands = new Map<string, Process>();
   const looks: ((durable: string, message: Kept) => void)[] = [];
 
   const violated = (what: string) => {
@@ -99,8 +102,17 @@ export function openBooks(world: World, broker: Broker): Books {
     requests,
     outcomes,
     onAck: (look) => void looks.push(look),
+    arrived({ durable, delivered, by }) {
+      const { message } = delivered;
+      const key = `${durable.name} ${message.sequence}`;
+      const holder = hands.get(key);
+      if (holder?.alive && !holder.stopping)
+        violated(`${message.subject} came again to ${by.name} while ${holder.name} had it in hand, and kept silent`);
+      if (world.now_ms >= quiet_ms) hands.set(key, by);
+    },
     settled(what, { durable, delivered, by, delay_ms }) {
       const { message } = delivered;
+      hands.delete(`${durable.name} ${message.sequence}`);
       if (what === "nak") {
         if (!by.stopping && !(delay_ms !== undefined && delay_ms > 0))
           violated(`${durable.name} gave ${message.subject} back without a delay`);

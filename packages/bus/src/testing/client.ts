@@ -10,13 +10,13 @@ import type { Link } from "./link.ts";
 import { API_ERRORS, type ApiError, type Kept, type Publication } from "./stream.ts";
 import type { Process, World } from "./world.ts";
 
-/** Told of what a process says about a delivery, at the moment it says it. */
+/** Told of what a process is given, and what it says about it, at the moment it says it. */
 export type Watch = {
-  settled(
-    what: "ack" | "nak" | "term",
-    of: { durable: Durable; delivered: Delivered; by: Process; delay_ms?: number },
-  ): void;
+  /** A delivery reached the process. */
+  arrived(of: Handed): void;
+  settled(what: "ack" | "nak" | "term", of: Handed & { delay_ms?: number }): void;
 };
+type Handed = { durable: Durable; delivered: Delivered; by: Process };
 
 export type ClientOptions = {
   user: string;
@@ -118,6 +118,7 @@ export function connectSimulated(world: World, { user, process, link, broker, wa
     const arrive = (delivered: Delivered) => {
       world.note(`${process.name} gets ${delivered.message.subject} ${delivered.deliveries}`);
       if (delivered.deliveries > 1) world.count("delivered again");
+      watch.arrived({ durable, delivered, by: process });
       fetched.push(toMessage(durable, delivered));
     };
     pull.deliver = (delivered) => {

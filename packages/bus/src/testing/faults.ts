@@ -22,6 +22,9 @@ export type Faults = {
   stale_ms: number;
 };
 
+/** Trouble ends after this time, so that what is promised "in the end" has one. */
+export const TROUBLE_MS = 40_000;
+
 export const NO_FAULTS: Faults = {
   latency_ms: 2,
   lost_publish: 0,

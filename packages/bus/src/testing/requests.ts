@@ -2,6 +2,7 @@ import { canonicalBytes, digestOf } from "@millrace/contracts";
 import { StorageFullError, UnconfirmedError } from "../publish.ts";
 import { type Accepted, type NewRequest, publishRequest } from "../requests.ts";
 import { wait } from "../wait.ts";
+import { TROUBLE_MS } from "./faults.ts";
 import type { Simulation } from "./simulation.ts";
 
 /** A request that somebody makes, perhaps several times: each submission has the same id and a body of its own choice. */
@@ -21,6 +22,8 @@ export const TENANT = "acme";
 export const PROJECT = "plant";
 /** Over which time requests come in. */
 const SPREAD_MS = 15_000;
+/** Some come when all is over. */
+const LATE_MS = TROUBLE_MS + 35_000;
 const CLIENTS = 2;
 
 /**
@@ -45,7 +48,7 @@ export function submitJobs(simulation: Simulation, { model, kinds, first, body }
       job,
       bytes,
       client: random.integer(1, CLIENTS),
-      at_ms: random.chance(0.6) ? burst_ms : random.next() * SPREAD_MS,
+      at_ms: random.chance(0.6) ? burst_ms : random.chance(0.2) ? LATE_MS : random.next() * SPREAD_MS,
     })),
   );
   for (let client = 1; client <= CLIENTS; client++) {

@@ -3,7 +3,7 @@ import type { Bus } from "../bus.ts";
 import { type Books, openBooks } from "./books.ts";
 import { type Broker, createBroker } from "./broker.ts";
 import { connectSimulated } from "./client.ts";
-import { NO_FAULTS } from "./faults.ts";
+import { NO_FAULTS, TROUBLE_MS } from "./faults.ts";
 import { createLink, type Link } from "./link.ts";
 import type { Random } from "./random.ts";
 import type { Scenario } from "./scenario.ts";
@@ -34,12 +34,15 @@ export type Report = {
   counts: ReadonlyMap<string, number>;
 };
 
-/** Faults end here, so that what is promised "in the end" has one. */
-const TROUBLE_MS = 40_000;
+/** The longest that a process is paused, or cut off. */
+const AWAY_MS_MAX = 30_000;
+/** From here on no trouble is left, and none of what it left behind but its messages. */
+const QUIET_MS = TROUBLE_MS + AWAY_MS_MAX + 1_000;
 /** Retries of a delivery take up to a quarter of an hour, poison 20 ack waits; the rest is generous. */
 const LIMIT_MS = 4 * 3_600_000;
 /** Longer than the ack wait: what is forgotten would come back. */
 const REST_MS = 12_000;
+const LOOK_MS = 200;
 const NOTES_SHOWN = 60;
 
 /**
@@ -50,7 +53,7 @@ export function simulate(scenario: Scenario, build: (simulation: Simulation) => 
   return inWorld(scenario.seed, async (world) => {
     const broker = createBroker(world, { streams: STREAMS, replicated: scenario.replicated });
     broker.faults = scenario.faults;
-    const books = openBooks(world, broker);
+    const books = openBooks(world, broker, { quiet_ms: QUIET_MS });
     const chance = world.random("trouble");
     const running = new Map<Process, Running>();
     const conditions: (() => boolean)[] = [];
@@ -125,10 +128,13 @@ export function simulate(scenario: Scenario, build: (simulation: Simulation) => 
     const atRest = () => errands === 0 && conditions.every((holds) => holds()) && drained();
     const broken = () => books.violations.length > 0;
     try {
+      let look_at = 0;
       let rest_at = Number.POSITIVE_INFINITY;
       await world.turn({
         until() {
           if (broken()) return true;
+          if (world.now_ms < look_at) return false;
+          look_at = world.now_ms + LOOK_MS;
           if (!atRest()) rest_at = Number.POSITIVE_INFINITY;
           else if (rest_at === Number.POSITIVE_INFINITY) rest_at = world.now_ms + REST_MS;
           return world.now_ms >= rest_at;
@@ -164,7 +170,7 @@ function befall({ world, broker, scenario }: Simulation, chance: Random, running
     for (let n = 0; n < count; n++) world.schedule(chance.next() * TROUBLE_MS, blow);
   };
   times(scenario.kills, () => someone()?.kill());
-  times(scenario.pauses, () => someone()?.pause(chance.integer(1_000, 30_000)));
+  times(scenario.pauses, () => someone()?.pause(chance.integer(1_000, AWAY_MS_MAX)));
   times(scenario.clock_jumps, () => {
     const process = someone();
     if (process) process.clock_off_ms += chance.integer(-3_600_000, 3_600_000);

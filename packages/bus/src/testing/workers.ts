@@ -33,7 +33,7 @@ export const KINDS = {
   good: "a result",
   bad: "rejected at every attempt",
   mended: "rejected at the first attempt, a result at the next",
-  flaky: "trouble of our own, often; then a result",
+  flaky: "trouble of our own, perhaps very often; then a result",
   poison: "the process dies on it, every time",
 } as const;
 
@@ -43,6 +43,8 @@ export const kindOf = (id: string) => id.split("-")[0] as keyof typeof KINDS;
 export function plainHandler({ world }: Simulation, model: string): Handle {
   const random = world.random("handler");
   const done = doneBy(model);
+  /** Failures to come, by id; more than a message may have deliveries. */
+  const trouble = new Map<string, number>();
   return async (requests) => {
     await wait(random.chance(0.05) ? 25_000 : random.next() * 200);
     return requests.map((request) => {
@@ -51,9 +53,13 @@ export function plainHandler({ world }: Simulation, model: string): Handle {
           return REJECTED;
         case "mended":
           return request.asked.attempt === 1 ? REJECTED : done;
-        case "flaky":
+        case "flaky": {
+          const left = trouble.get(request.id) ?? random.pick([1, 4, 25]);
+          trouble.set(request.id, left - 1);
+          if (left <= 0) return done;
           if (random.chance(0.5)) throw new Error("the handler stumbles");
-          return random.chance(0.3) ? done : { kind: "retry", why: "not now" };
+          return { kind: "retry", why: "not now" };
+        }
         case "poison":
           world.current()?.kill();
           return done;
