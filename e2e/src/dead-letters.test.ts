@@ -3,7 +3,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { type AuditEntry, type DecisionResult, deadLetterSubject, EVENTS, outcomeId } from "@millrace/contracts";
+import {
+  type AuditEntry,
+  type CheckReport,
+  type DecisionResult,
+  deadLetterSubject,
+  EVENTS,
+  outcomeId,
+} from "@millrace/contracts";
 import { type Delivery, startWebhookReceiver } from "@millrace/local";
 import { connectAsOperator, eventually, startMillrace, type TestMillrace, type TopicFollower } from "@millrace/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -152,6 +159,17 @@ test("ingest is killed while it redrives many: the same command again completes 
     for (const id of ids)
       expect(decisionsOf(id)).toEqual(["millrace.dead-letter.redriven.v1", "millrace.dead-letter.discarded.v1"]);
   });
+});
+
+test("the books of it all balance, and the command says so", async () => {
+  const report = await eventually(async () => {
+    const { code, out, error } = await cli("check", "--json");
+    expect({ code, out, error }).toMatchObject({ code: 0 });
+    return JSON.parse(out) as CheckReport;
+  });
+  expect(report.ids).toMatchObject({ accepted: MANY + 1, done: 1, dead: MANY, pending: 0, lost: 0 });
+  expect(report.dead_letters).toMatchObject({ open: 0, discarded: MANY });
+  expect((await cli("check")).out).toContain("The books balance.");
 });
 
 /** So many that the first are decided long before the last. */

@@ -16,6 +16,7 @@ import {
   type Submission,
 } from "@millrace/contracts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openOutcomeWaits } from "./adapters/outcome-waits.ts";
 import { redriveDecision } from "./domain/dead-letters/decisions.ts";
 import { connectAs, eventually, type Ingest, json, POISON, SUM, startIngest } from "./testing/ingest.ts";
 
@@ -190,6 +191,25 @@ describe("redrive", () => {
     expect(await code(show(id))).toBe("unknown-dead-letter");
     expect((await list("?state=all")).dead_letters.map((it) => it.outcome.id)).not.toContain(id);
     expect(await json<Submission>(submit(body(POISON), key))).toMatchObject({ id, state: "done", repeated: true });
+  });
+
+  test("who begins to wait after a redrive waits for its outcome, though others have theirs", async () => {
+    const bus = stack.use(await connectAs(ingest.nats, "ingest"));
+    using waits = openOutcomeWaits(bus, { look_ms: 100 });
+    await work();
+    const { id } = await json<Submission>(submit(body(POISON)));
+    const of = { tenant: "acme", project: "plant", model: MODEL, id };
+    using first = waits.begin(of);
+    first.look();
+    expect((await first.outcome({ timeout_ms: 5_000 }))?.record).toMatchObject({ state: "dead", attempt: 1 });
+    await rest();
+    await redrive(id, { payload: body(1) });
+    using second = waits.begin(of);
+    second.look();
+    expect(await second.outcome({ timeout_ms: 300 })).toBeUndefined();
+    await work();
+    expect((await second.outcome({ timeout_ms: 5_000 }))?.record).toMatchObject({ state: "done", attempt: 2 });
+    expect((await first.outcome({ timeout_ms: 0 }))?.record.attempt).toBe(1);
   });
 
   test("the original runs byte for byte, and may die again; its attempts stay linked", async () => {

@@ -49,10 +49,11 @@ export function redriveDecision(
   const body = wish.payload ? fitting.value.stored : given;
   const digest = digestOf(body.bytes);
   const edited = digest !== deadLetter.record.request.digest;
-  if (edited && body.bytes.byteLength > LIMITS.edited_bytes)
+  const carried = edited || !basis.payload; // the original need not come along while its stream holds it
+  if (carried && body.bytes.byteLength > LIMITS.edited_bytes)
     return problem(
       "body-too-large",
-      `the payload is ${body.bytes.byteLength} bytes as it is stored; an edited one may have ${LIMITS.edited_bytes}`,
+      `the payload is ${body.bytes.byteLength} bytes as it is stored; one that comes with its decision may have ${LIMITS.edited_bytes}`,
     );
   const { manifest } = model;
   return {
@@ -70,7 +71,7 @@ export function redriveDecision(
       model_version: manifest.version,
       model_digest: model.digest,
       edited,
-      ...(edited ? { payload: payloadOf(body) } : {}),
+      ...(carried ? { payload: payloadOf(body) } : {}),
     },
   };
 }
