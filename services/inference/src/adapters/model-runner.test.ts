@@ -52,6 +52,15 @@ describe("a model runner", () => {
     expect(results[0]).toMatchObject({ detail: "the run took longer than 400 ms" });
   });
 
+  test("a run is not blamed for time in which this process stood still", async () => {
+    await using runner = await start();
+    const running = runner.run(rows(4));
+    await new Promise((resolve) => setImmediate(resolve)); // it is on its way
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500); // as SIGSTOP would
+    expect(seen(await running)).toEqual([8]);
+    expect(runner.restarts).toBe(0);
+  });
+
   test("a process that outgrows its memory is replaced between runs, and no run notices", async () => {
     await using runner = await start();
     const results = await Promise.all([rows(413), rows(1), rows(2), rows(3)].map(runner.run));

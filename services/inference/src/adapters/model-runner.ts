@@ -8,6 +8,7 @@ import type { Logger } from "@millrace/kit";
 import { type RunFailure, RunnerClosedError, type RunResult, type ServedModel } from "../domain/model.ts";
 import { restartDelay } from "../domain/restart.ts";
 import { type ModelProcess, type ModelProcessOptions, type Reply, startModelProcess } from "./model-process.ts";
+import { afterRunning } from "./running-time.ts";
 
 export interface ModelRunnerOptions extends Omit<ModelProcessOptions, "onLog"> {
   /** Resident memory past which the process is replaced between two runs. */
@@ -53,7 +54,7 @@ export async function startModelRunner(options: ModelRunnerOptions): Promise<Mod
   let restarts = 0;
   let failures = 0;
   let rss_bytes = 0;
-  let limit: NodeJS.Timeout | undefined;
+  let limit: Disposable | undefined;
   /** Set when this side ends the process, to tell it from a crash. */
   let ending: "timeout" | "replaced" | undefined;
   let current: ModelProcess | undefined;
@@ -89,8 +90,8 @@ export async function startModelRunner(options: ModelRunnerOptions): Promise<Mod
 
   /** The limit of the run that computes starts when the one before it ends. */
   function watch(): void {
-    clearTimeout(limit);
-    if (sent.length > 0) limit = setTimeout(() => end("timeout"), manifest.timeout_ms);
+    limit?.[Symbol.dispose]();
+    if (sent.length > 0) limit = afterRunning(manifest.timeout_ms, () => end("timeout"));
   }
 
   function end(why: "timeout" | "replaced"): void {
@@ -117,7 +118,7 @@ export async function startModelRunner(options: ModelRunnerOptions): Promise<Mod
   }
 
   function onEnd(how: string): void {
-    clearTimeout(limit);
+    limit?.[Symbol.dispose]();
     const why = ending;
     current = undefined;
     // Whom the process was computing for; the ones behind were not touched and just go to the next process.
@@ -188,7 +189,7 @@ export async function startModelRunner(options: ModelRunnerOptions): Promise<Mod
     async [Symbol.asyncDispose]() {
       closed = true;
       closing.abort();
-      clearTimeout(limit);
+      limit?.[Symbol.dispose]();
       const process = current;
       process?.kill();
       await process?.ended;
