@@ -1,6 +1,6 @@
 /** Stores single requests: through `bus`, as ingest does, and by a bare publish of the `nats` package. */
 import { connectBus, publishRequest } from "@millrace/bus";
-import { InferenceRequested, requestSubject, requestsOf } from "@millrace/contracts";
+import { digestOf, InferenceRequested, requestSubject, requestsOf } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
 import { headers } from "nats";
 import { serve } from "../room/worker.ts";
@@ -14,7 +14,7 @@ const store = async (): Promise<void> => {
   if (accepted.kind !== "accepted" || accepted.repeated) throw new Error("a fresh request was not stored");
 };
 
-/** The same message with the same condition and headers. */
+/** The same message with the same headers, condition and digest. */
 const publish = async (): Promise<void> => {
   const { body, modelDigest: _, ...request } = newRequest("lone");
   const of = { kind: "tensor", ...request } as const;
@@ -31,7 +31,7 @@ const publish = async (): Promise<void> => {
   set("ce-time", new Date().toISOString());
   set("content-type", "application/json");
   set("ce-correlationid", request.correlationId);
-  set("millrace-digest", DIGEST);
+  set("millrace-digest", digestOf(body.bytes));
   set("millrace-rows", "1");
   set("millrace-model-version", "1");
   set("millrace-model-digest", DIGEST);
