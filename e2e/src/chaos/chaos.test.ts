@@ -6,7 +6,7 @@ import { type ChaosReport, runChaos } from "./run.ts";
 const tell = (line: string) => console.info(line);
 
 function expectInOrder(report: ChaosReport): void {
-  const { ok, books, refused, behind } = report;
+  const { ok, books, dead, refused, behind } = report;
   expect({
     ok,
     refused,
@@ -14,7 +14,7 @@ function expectInOrder(report: ChaosReport): void {
     lost: books.lost,
     doubled: books.doubled,
     unknown: books.unknown,
-    dead: books.outcomes.dead,
+    dead,
   }).toEqual({
     ok: true,
     refused: [],
@@ -22,7 +22,7 @@ function expectInOrder(report: ChaosReport): void {
     lost: { count: 0, first: [] },
     doubled: { count: 0, first: [] },
     unknown: { count: 0, first: [] },
-    dead: 0,
+    dead: [],
   });
   expect(books.accepted.ids).toBeGreaterThan(50);
   expect(books.accepted.answers).toBeGreaterThan(books.accepted.ids); // some were sent twice at once

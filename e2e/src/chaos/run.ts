@@ -49,6 +49,8 @@ export type ChaosReport = {
   nodes: 1 | 3;
   seconds: number;
   books: Books;
+  /** Requests that died, with why: none is expected. */
+  dead: readonly { id: string; code: string; detail: string }[];
   /** Requests whose client gave up: none is expected. */
   refused: readonly string[];
   /** Durable consumers that had not finished at the end: none is expected. */
@@ -134,19 +136,24 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const behind = await untilAtRest(millrace, load, topic, webhooks);
   await sleep(AFTERMATH_MS);
 
+  const outcomes = await readOutcomes(millrace.run);
   const books = makeBooks({
     accepted: load.accepted.map(({ id }) => id),
-    outcomes: await readOutcomes(millrace.run),
+    outcomes,
     ledger: await millrace.ledger({ kind: "outcome" }),
     messages: topic.messages,
     webhooks,
   });
+  const dead = outcomes.flatMap(({ outcome }) =>
+    outcome.state === "dead" ? [{ id: outcome.id, code: outcome.reason.code, detail: outcome.reason.detail }] : [],
+  );
   return {
-    ok: books.balanced && books.outcomes.dead === 0 && load.refused.length === 0 && behind.length === 0,
+    ok: books.balanced && dead.length === 0 && load.refused.length === 0 && behind.length === 0,
     seed: options.seed,
     nodes: cluster ? 3 : 1,
     seconds: Math.round((performance.now() - began) / 1_000),
     books,
+    dead,
     refused: load.refused,
     behind,
     faults: countFaults(inflicted),
