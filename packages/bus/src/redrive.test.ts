@@ -21,7 +21,7 @@ import { createLogger } from "@millrace/kit";
 import { natsCluster, natsServer } from "@millrace/testkit";
 import { describe, expect, it } from "vitest";
 import { type Bus, connectBus } from "./bus.ts";
-import { readDeadLetter, readRedriveBasis, type StoredDeadLetter } from "./dead-letters.ts";
+import { readDeadLetter, readDeadLetterPayload, readRedriveBasis, type StoredDeadLetter } from "./dead-letters.ts";
 import { provision } from "./provision.ts";
 import { completeRedrive, decideDeadLetter } from "./redrive.ts";
 import { publishRequest } from "./requests.ts";
@@ -199,6 +199,10 @@ describe("a redrive", () => {
     await using broker = await open(natsServer());
     const { ingest, inference, operator } = broker;
     const dead = await deadLetter(ingest, inference, "gone");
+    const { request } = dead.record;
+    expect(Buffer.from((await readDeadLetterPayload(ingest, { request }))!.bytes)).toEqual(BODY.bytes);
+    // Another message at the position, as in a stream made anew, is not what died.
+    expect(await readDeadLetterPayload(ingest, { request: { ...request, digest: DIGEST } })).toBeUndefined();
     const decision = await redrive(ingest, dead);
     await operator.jsm.streams.deleteMessage(REQUESTS_TENSOR.name, dead.record.request.sequence);
     expect(await completeRedrive(ingest, decision)).toMatchObject({ ok: false, problem: { code: "payload-gone" } });
