@@ -33,7 +33,7 @@ await runService("keeper", Config, async (scope) => {
     },
   });
   scope.use(bus.onReconnect(() => void look().catch((err: unknown) => log.warn({ err }, "durability is not known"))));
-  scope.use(every("durability", config.DURABILITY_EVERY_MS, scope, look));
+  scope.use(every("durability checker", config.DURABILITY_EVERY_MS, scope, look));
 
   const times = {
     requests_ms: milliseconds(config.REQUESTS_RETENTION),
@@ -52,4 +52,5 @@ await runService("keeper", Config, async (scope) => {
 
   const check = checker({ bus, system, metrics, log, signal, standing_ms: config.STANDING_MS });
   scope.use(answer(bus, CHECK_SUBJECT, check));
+  await bus.nc.flush(); // ready means that questions are heard
 });

@@ -25,6 +25,7 @@ export function every(
       try {
         await pass();
         failures = 0;
+        log.debug({ duration_ms: Math.round(performance.now() - started) }, `${name} passed`);
       } catch (err) {
         if (signal.aborted) return;
         why = (err as Error).message;
