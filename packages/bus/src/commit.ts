@@ -87,6 +87,11 @@ export function createCommitter(options: CommitterOptions): Committer {
     }
     const entry: Entry = { message, headers: messageHeaders(message), ...Promise.withResolvers<Stored>() };
     lane.pending.set(message.exclusive, entry);
+    // What replaces another message is rare, and when that one is gone the batch is refused and nothing tells why.
+    if (expectedBy(message) > 0) {
+      void storeSingly(lane, entry);
+      return entry.promise;
+    }
     lane.waiting.push(entry);
     if (lane.gathering && lane.waiting.length >= lane.gathering.until) endGathering(lane);
     if (!lane.gathering && !lane.scheduled && lane.batches < BATCHES_IN_FLIGHT) {
