@@ -3,7 +3,7 @@ import type { Bus } from "./bus.ts";
 import type { Delivery, Taken } from "./delivery.ts";
 import { Holds } from "./holds.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { settlement } from "./settlement.ts";
+import { type Settlement, settlement } from "./settlement.ts";
 import { type Budget, Source, type SourceSpec } from "./source.ts";
 import { storeOnce } from "./store-once.ts";
 import { type Share, Turns } from "./turns.ts";
@@ -169,7 +169,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       const again = waiting.filter((item, index) => {
         const verdict = verdicts[index]!;
         if (verdict.kind !== "retry" || verdict.retry !== "infrastructure") {
-          settling.push(settle(item, verdict));
+          if (!isSettled(item, verdict)) settling.push(settle(item, verdict));
           return false;
         }
         const { action } = settlement(verdict, { attempt: item.taken.attempt, tries }, () => undefined);
@@ -207,14 +207,26 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
     }
   };
 
-  const settle = async ({ taken, source, started }: Item, verdict: Verdict): Promise<void> => {
+  /** Settles at once what leaves nothing to store: there are thousands a second of it, and no promise is made for them. */
+  const isSettled = (item: Item, verdict: Verdict): boolean => {
+    if (verdict.kind !== "done" || verdict.emit.length > 0 || bus.nc.isClosed()) return false;
+    conclude(item, { action: { kind: "ack" }, outcome: "done" });
+    return true;
+  };
+
+  const conclude = ({ taken, source, started }: Item, { action, outcome }: Omit<Settlement, "emit">): void => {
+    if (action.kind === "ack") source.ack(taken);
+    else source.putOff(taken, action.delay_ms);
+    hooks.settled?.(taken, outcome, performance.now() - started);
+  };
+
+  const settle = async (item: Item, verdict: Verdict): Promise<void> => {
+    const { taken, source } = item;
     for (let tries = 1; ; tries++) {
       try {
         const plan = settlement(verdict, { attempt: taken.attempt, tries }, (why) => hooks.deadLetter(taken, why));
         for (const outgoing of plan.emit) await storeOnce(bus, outgoing);
-        if (plan.action.kind === "ack") source.ack(taken);
-        else source.putOff(taken, plan.action.delay_ms);
-        hooks.settled?.(taken, plan.outcome, performance.now() - started);
+        conclude(item, plan);
         return;
       } catch (err) {
         // Not known to be stored. Storing it again is safe: compare-and-set refuses the second.

@@ -132,16 +132,17 @@ export function askedOf(delivery: Delivery, id: string, envelope = fromHeaders(d
   const deadline = delivery.header(REQUEST_HEADERS.deadline);
   const answers = Number(delivery.header(REQUEST_HEADERS.answers) ?? 0);
   return {
+    // In canonical order, here and below: then nothing needs to be put in order for each outcome.
     request: {
-      digest: digestOf(delivery.body),
-      stream: delivery.stream,
-      sequence: delivery.sequence,
-      subject: delivery.subject,
       accepted_at: known?.time ?? delivery.stored_at.toISOString(),
       correlation_id: known?.correlationid ?? id,
+      ...(deadline === undefined ? {} : { deadline }),
+      digest: digestOf(delivery.body),
       ...(known?.principal === undefined ? {} : { principal: known.principal }),
       ...(Number.isInteger(rows) && rows > 0 ? { rows } : {}),
-      ...(deadline === undefined ? {} : { deadline }),
+      sequence: delivery.sequence,
+      stream: delivery.stream,
+      subject: delivery.subject,
     },
     attempt: attemptOf(delivery),
     answers: Number.isSafeInteger(answers) && answers >= 0 ? answers : 0,
@@ -150,13 +151,13 @@ export function askedOf(delivery: Delivery, id: string, envelope = fromHeaders(d
 }
 
 export const factsOf = (of: RequestAddress, { request, attempt, previous }: Asked): OutcomeFacts => ({
-  id: of.id,
   attempt,
-  tenant: of.tenant,
+  completed_at: new Date().toISOString(),
+  id: of.id,
+  ...(previous.length > 0 ? { previous: [...previous] } : {}),
   project: of.project,
   request,
-  completed_at: new Date().toISOString(),
-  ...(previous.length > 0 ? { previous: [...previous] } : {}),
+  tenant: of.tenant,
 });
 
 const history = Compile(Type.Array(PreviousAttempt));

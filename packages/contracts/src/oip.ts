@@ -133,10 +133,12 @@ export const encodeRequest = (request: DecodedRequest, form: "json" | "binary"):
 
 /** A tensor as it stands in a JSON body; with `binary` its bytes follow the JSON. */
 export const toWire = (tensor: Tensor, form: "json" | "binary"): WireTensor => ({
-  name: tensor.name,
+  // In canonical order, which is then not made for each.
+  ...(form === "json" ? { data: jsonData(tensor) } : {}),
   datatype: tensor.datatype,
+  name: tensor.name,
+  ...(form === "binary" ? { parameters: { binary_data_size: tensor.data.byteLength } } : {}),
   shape: [...tensor.shape],
-  ...(form === "binary" ? { parameters: { binary_data_size: tensor.data.byteLength } } : { data: jsonData(tensor) }),
 });
 
 /** The JSON part of a body. */

@@ -42,14 +42,15 @@ function verdictOf(result: ItemResult, served: ServedModel, binaryOutput: boolea
     kind: "done",
     binaryOutput,
     outcome: {
-      model: { name: manifest.name, version: manifest.version, digest },
+      // In canonical order, which is then not made for each.
+      model: { digest, name: manifest.name, version: manifest.version },
+      outputs: result.outputs,
       runtime: { backend: backend.name, version: backend.version },
       timing: {
-        started_at: result.started_at.toISOString(),
-        compute_ms: Math.round(result.compute_ms * 1000) / 1000,
         batch_rows: result.batch_rows,
+        compute_ms: Math.round(result.compute_ms * 1000) / 1000,
+        started_at: result.started_at.toISOString(),
       },
-      outputs: result.outputs,
     },
   };
 }
