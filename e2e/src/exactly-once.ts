@@ -19,7 +19,7 @@ export async function killEachOnce(
   const processes = Object.keys(millrace.run.processes);
   const none = { pauses: 0, restarts: 0, leaderKills: 0, cuts: 0 };
   const plan = planFaults({ random, processes, kills: processes.length, ...none, gap_ms });
-  await inflict(millrace, plan, (line) => console.info(line));
+  await inflict(millrace, plan, { tell: (line) => console.info(line) });
 }
 
 /**

@@ -19,16 +19,22 @@ export type Inflicted = {
 const BACK_MS = 60_000;
 const LEADER_MS = 30_000;
 
+export type InflictOptions = {
+  /** Called for each fault as it begins. */
+  tell?: (line: string) => void;
+  /** Waits until the system works again after what happened at a time; asked before the next node of a cluster is struck. */
+  untilRecovered?: (since_ms: number) => Promise<void>;
+};
+
 /**
  * Carries out a plan. Faults of different processes overlap as their times have it; one process has one at a time, and
  * so have the nodes of a cluster together, because two of three must be up for anything to be promised.
- * @param tell called for each fault as it begins
  * @throws when a process does not come back within a minute
  */
 export async function inflict(
   millrace: TestMillrace,
   plan: readonly Fault[],
-  tell: (line: string) => void = () => {},
+  { tell = () => {}, untilRecovered = async () => {} }: InflictOptions = {},
 ): Promise<Inflicted[]> {
   const inflicted: Inflicted[] = [];
   const busy = new Map<string, Promise<void>>();
@@ -38,7 +44,10 @@ export async function inflict(
     await Promise.race([sleep(fault.after_ms), failure.promise]);
     const line = lineOf(fault.victim);
     await Promise.race([busy.get(line), failure.promise]);
-    const one = strike(millrace, fault, tell).then((done) => void inflicted.push(done));
+    const one = strike(millrace, fault, tell).then(async (done) => {
+      inflicted.push(done);
+      if (line === CLUSTER) await untilRecovered(done.over_ms);
+    });
     one.catch(failure.reject);
     busy.set(line, one);
   }
@@ -46,10 +55,11 @@ export async function inflict(
   return inflicted.sort((a, b) => a.began_ms - b.began_ms);
 }
 
-const lineOf = (victim: Victim) => (typeof victim !== "string" || isNode(victim) ? "the cluster" : victim);
+const CLUSTER = "the cluster";
+const lineOf = (victim: Victim) => (typeof victim !== "string" || isNode(victim) ? CLUSTER : victim);
 
 async function strike(millrace: TestMillrace, fault: Fault, tell: (line: string) => void): Promise<Inflicted> {
-  const inCluster = lineOf(fault.victim) === "the cluster";
+  const inCluster = lineOf(fault.victim) === CLUSTER;
   if (inCluster) await millrace.cluster.untilHealthy();
   const { name, leaderOf } = await whoIs(millrace, fault.victim);
   const pid = await running(millrace, name);

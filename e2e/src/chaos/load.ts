@@ -57,8 +57,8 @@ export function startLoad(
     const began = performance.now();
     for (let number = 0; !stopping.signal.aborted; number++) {
       const due = began + (number * 1_000) / rate;
-      if (due > performance.now())
-        await sleep(due - performance.now(), undefined, { signal: stopping.signal }).catch(() => {});
+      const early_ms = due - performance.now();
+      if (early_ms > 0) await sleep(early_ms, undefined, { signal: stopping.signal }).catch(() => {});
       while (underWay.size >= concurrency) await Promise.race(underWay);
       if (stopping.signal.aborted) return;
       const { value: request, done } = requests.next();

@@ -31,7 +31,7 @@ export type ChaosOptions = {
   cluster?: boolean;
   /** Requests each second. */
   rate?: number;
-  /** Time over which the faults are spread; on a cluster it takes longer, because a node waits for the one before. */
+  /** Time over which the faults are spread. A cluster takes longer: the next node waits until all ends have recovered. */
   seconds?: number;
   /** Keeps all state and logs here. */
   dataDir?: string;
@@ -129,8 +129,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       ledger: arrivals(ledger.seen),
     };
   };
-  const inflicted = await inflict(millrace, plan, tell);
-  await untilRecovered(inflicted, ends);
+  const untilRecovered = (since_ms: number) => recovered(since_ms, ends);
+  const inflicted = await inflict(millrace, plan, { tell, untilRecovered });
+  await untilRecovered(Math.max(...inflicted.map(({ over_ms }) => over_ms)));
   tell(`${inflicted.length} faults inflicted; waiting until all is at rest`);
   await load.stop();
   const behind = await untilAtRest(millrace, load, topic, webhooks);
@@ -200,11 +201,11 @@ function followLedger(
   };
 }
 
-async function untilRecovered(inflicted: readonly Inflicted[], ends: () => Record<End, Arrival[]>): Promise<void> {
-  const last_ms = Math.max(...inflicted.map(({ over_ms }) => over_ms));
+/** Until something that was asked for since then has reached every end, or a minute has passed: the report tells. */
+async function recovered(since_ms: number, ends: () => Record<End, Arrival[]>): Promise<void> {
   const deadline = performance.now() + RECOVERY_MS;
   while (performance.now() < deadline) {
-    if (Object.values(ends()).every((arrivals) => recoveryTime(last_ms, arrivals) !== undefined)) return;
+    if (Object.values(ends()).every((arrivals) => recoveryTime(since_ms, arrivals) !== undefined)) return;
     await sleep(POLL_MS);
   }
 }
