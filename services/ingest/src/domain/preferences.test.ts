@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { idempotencyKey, prefersBinary, waitPreference } from "./preferences.ts";
+import { describe, expect, it } from "vitest";
+import { deadlineOf, idempotencyKey, prefersBinary, waitPreference } from "./preferences.ts";
 
 it.each<[string | undefined, number | undefined]>([
   [undefined, undefined],
@@ -31,3 +31,19 @@ it.each<[string | undefined, boolean]>([
   ["application/octet-stream;q=1", true],
   ["application/octet-stream, application/json", false],
 ])("Accept: %s wants bytes: %s", (header, binary) => expect(prefersBinary(header)).toBe(binary));
+
+describe("a deadline", () => {
+  const now = Date.parse("2026-11-21T12:00:00Z");
+  it.each<[string | undefined, number | undefined | string]>([
+    [undefined, undefined],
+    ["2026-11-21T12:00:01Z", now + 1_000],
+    ["2026-11-21T13:00:00.5+01:00", now + 500],
+    ["2026-11-21T12:00:00Z", "invalid-header"],
+    ["2026-11-21T13:00:00+02:00", "invalid-header"],
+    ["2026-13-21T13:00:00Z", "invalid-header"],
+    ["2026-11-21T25:00:00Z", "invalid-header"],
+  ])("%s is %s", (header, expected) => {
+    const deadline = deadlineOf(header, now);
+    expect(deadline.ok ? deadline.value : deadline.problem.code).toBe(expected);
+  });
+});
