@@ -77,6 +77,8 @@ export function listenOutcomes(
   return { [Symbol.dispose]: () => subscription.unsubscribe() };
 }
 
+/** The client looks for heartbeats at half of this, and begins anew when two are missing. */
+const FOLLOW_EXPIRES_MS = 10_000;
 /** After this long without a reader, the server removes what a killed process left behind. */
 const ABANDONED_MS = 60_000;
 
@@ -102,7 +104,7 @@ export async function* followOutcomes(
         inactive_threshold: ABANDONED_MS,
         ...start,
       });
-      const messages = await consumer.consume({ max_messages: 256 });
+      const messages = await consumer.consume({ max_messages: 256, expires: FOLLOW_EXPIRES_MS });
       const stop = () => messages.stop();
       signal.addEventListener("abort", stop, { once: true });
       if (signal.aborted) stop();
@@ -128,7 +130,7 @@ export async function* followOutcomes(
 
 export type OutcomeConsumerOptions = Pick<
   ConsumerSpec,
-  "durable" | "begin" | "batch_max" | "concurrency" | "deliveries_max"
+  "durable" | "begin" | "batch_max" | "concurrency" | "deliveries_max" | "records"
 > & {
   /** Absent parts match anything. */
   filter?: Partial<OutcomeSubject>;

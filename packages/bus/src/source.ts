@@ -1,3 +1,4 @@
+import { CONSUMER_METADATA } from "@millrace/contracts";
 import { AckPolicy, type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
 import type { Bus } from "./bus.ts";
 import { Taken } from "./delivery.ts";
@@ -15,6 +16,11 @@ export type SourceSpec = {
   headers_only?: boolean;
   /** Server-side bound on unacknowledged messages of all replicas together. */
   ack_pending_max?: number;
+  /**
+   * Whether each message that it acknowledges leaves a delivery event, or some do. The consumer's metadata says so, for
+   * who checks the books.
+   */
+  records?: "each" | "some";
 };
 
 /** Bytes that the queues of one consumption hold together, and the most they should. */
@@ -211,6 +217,7 @@ async function ensureConsumer(bus: Bus, spec: SourceSpec, ack_wait_ms: number): 
     max_ack_pending: spec.ack_pending_max ?? 10_000,
     ...(spec.filter === undefined ? {} : { filter_subject: spec.filter }),
     ...(spec.headers_only ? { headers_only: true } : {}),
+    ...(spec.records === undefined ? {} : { metadata: await metadataOf(bus, spec, spec.records) }),
   };
   try {
     await bus.jsm.consumers.add(spec.stream, {
@@ -229,3 +236,20 @@ async function ensureConsumer(bus: Bus, spec: SourceSpec, ack_wait_ms: number): 
 }
 
 const CONSUMER_EXISTS = 10148;
+
+/** What it records and since when; a change of that, or of the filter, begins anew. */
+async function metadataOf(
+  bus: Bus,
+  { stream, durable, filter }: SourceSpec,
+  records: "each" | "some",
+): Promise<Record<string, string>> {
+  const { effect, since } = CONSUMER_METADATA;
+  const known = await bus.jsm.consumers.info(stream, durable).catch(() => undefined);
+  const { metadata, filter_subject } = known?.config ?? {};
+  const goesOn = metadata?.[effect] === records && filter_subject === filter;
+  const begins = new Date(Date.now() + CLOCKS_MS).toISOString();
+  return { [effect]: records, [since]: (goesOn && metadata[since]) || begins };
+}
+
+/** The server's clock and ours may differ by this much. */
+const CLOCKS_MS = 5_000;

@@ -33,6 +33,8 @@ await runService("notifier", Config, async (scope) => {
           durable: consumerName.notifier(name),
           filter: given({ tenant, project, model, state }),
           begin: "new",
+          // A rule without a condition tells of each outcome: one that is not on record was not told of.
+          records: rule.when ? "some" : "each",
           batch_max: BATCH_MAX,
           concurrency: CONCURRENCY,
           deliveries_max: DELIVERIES_MAX,

@@ -54,7 +54,7 @@ async function start(name: "keeper" | "audit", server: Server, env: Record<strin
         if (!log.includes("sweeper passed") || child.exitCode !== null)
           throw new Error(`no pass of the sweeper:\n${log}`);
       },
-      { within_ms: 10_000 },
+      { within_ms: 60_000 },
     );
   const get = (route: string) => fetch(`http://127.0.0.1:${port}${route}`);
   return {
