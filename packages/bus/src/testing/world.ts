@@ -68,6 +68,8 @@ type Mortal = Process & {
   fuse: number;
   paused_until: number;
   died: ((of: Process) => void) | undefined;
+  /** Runs something as this process. */
+  enter: ReturnType<typeof AsyncLocalStorage.snapshot>;
 };
 
 /** Inside a world it is a Saturday in November. */
@@ -82,6 +84,8 @@ export async function inWorld<T>(seed: number, live: (world: World) => Promise<T
   const jitter = randomOf(seed, "jitter");
   const notes: string[] = [];
   const counts = new Map<string, number>();
+  // A context is kept and entered again: to make one per event was half of a run's time.
+  const outside = AsyncLocalStorage.snapshot();
   let now = 0;
   let hash = hashOf("", seed);
   let failure: { cause: unknown } | undefined;
@@ -127,6 +131,7 @@ export async function inWorld<T>(seed: number, live: (world: World) => Promise<T
         fuse,
         paused_until: 0,
         died,
+        enter: outside,
         kill() {
           if (!process.alive) return;
           note(`${name} dies`);
@@ -142,6 +147,7 @@ export async function inWorld<T>(seed: number, live: (world: World) => Promise<T
           process.paused_until = Math.max(process.paused_until, now + ms);
         },
       };
+      process.enter = context.run(process, () => AsyncLocalStorage.snapshot());
       const run = () =>
         main(process).catch((cause: unknown) => {
           // Whoever is dead may stumble over what is no longer there.
@@ -163,7 +169,7 @@ export async function inWorld<T>(seed: number, live: (world: World) => Promise<T
           continue;
         }
         if (++turned > EVENTS_MAX) throw new Error(`still busy after ${turned} events: ${stuck()}`);
-        context.run(owner, event.act);
+        (owner?.enter ?? outside)(event.act);
         await turnOfTheRealLoop();
         if (failure) throw failure.cause;
       }
