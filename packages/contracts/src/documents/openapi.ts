@@ -97,6 +97,11 @@ const answers = (operation: Operation, reference: Reference): Record<string, Jso
   );
 
 /** Error codes of an operation, by status. */
+const RETRY_AFTER: Json = {
+  description: "Seconds after which it is worth trying again; absent where that would not help",
+  schema: { type: "integer", minimum: 1 },
+};
+
 function errors(operation: Operation, reference: Reference): Record<string, Json> {
   const codes: readonly ErrorCode[] =
     operation.needs === "public" ? operation.errors : [...COMMON_ERRORS, ...operation.errors];
@@ -110,6 +115,7 @@ function errors(operation: Operation, reference: Reference): Record<string, Json
           .get(status)!
           .map((code) => `\`${code}\`: ${ERRORS[code].title}`)
           .join("; "),
+        ...(status === 429 || status === 503 ? { headers: { "Retry-After": RETRY_AFTER } } : {}),
         content: { [PROBLEM_MEDIA_TYPE]: { schema: reference(ProblemDocument) } },
       },
     ]),
