@@ -3,6 +3,7 @@ import { createLogger, type Logger } from "@millrace/kit";
 import { natsCluster, natsServer, seededRandom } from "@millrace/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Bus, connectBus } from "./bus.ts";
+import { durabilityOf, readSyncAlways } from "./durability.ts";
 import type { Outgoing, Stored } from "./outgoing.ts";
 import { provision } from "./provision.ts";
 import { publishSingle } from "./publish.ts";
@@ -153,4 +154,22 @@ describe("on three nodes", () => {
     }
     expect(inFlight).toBeGreaterThan(0);
   }, 60_000);
+});
+
+describe("what an acknowledgement means", () => {
+  it.each([
+    [true, "fsync"],
+    [false, "replicated"],
+  ] as const)(
+    "on three nodes that write through (%s) is %s",
+    async (syncAlways, durability) => {
+      await using cluster = await natsCluster({ syncAlways });
+      const password = cluster.passwordOf("system");
+      await using system = await connectBus({ url: cluster.url, user: "system", password, log: silent });
+      const facts = await readSyncAlways(system);
+      expect(facts).toEqual({ syncAlways, servers: 3 });
+      expect(durabilityOf({ ...facts, replicas: 3 })).toBe(durability);
+    },
+    60_000,
+  );
 });

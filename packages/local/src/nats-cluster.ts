@@ -13,6 +13,8 @@ export type NatsClusterOptions = {
   /** Where the first node's clients come in, the next free ports for the others; 0 for any. */
   port?: number;
   users: Readonly<Record<string, UserPermissions>>;
+  /** Each node acknowledges what is on its disk. Off, an acknowledgement means that a majority has it. @default true */
+  syncAlways?: boolean;
   /** Start nodes again when they die. */
   supervise?: boolean;
   reaper?: Reaper;
@@ -103,6 +105,7 @@ export async function startNatsCluster(options: NatsClusterOptions): Promise<Nat
           password,
           monitorPort: monitors[index]!,
         },
+        ...(options.syncAlways === undefined ? {} : { syncAlways: options.syncAlways }),
         ...(options.logFile ? { logFile: await options.logFile(name) } : {}),
         onChange: (change) => options.onChange?.(name, change),
       }),

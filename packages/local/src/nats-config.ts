@@ -11,6 +11,8 @@ export type NatsConfig = {
   users: Readonly<Record<string, UserPermissions>>;
   passwordOf: (user: string) => string;
   systemUser: string;
+  /** Write through to disk before acknowledging. Off, the server flushes every two minutes, as is its default. @default true */
+  syncAlways?: boolean;
   cluster?: ClusterConfig;
 };
 
@@ -30,15 +32,15 @@ export type ClusterConfig = {
  * The server's configuration. It is written as JSON, which nats-server's own format includes, so that a password or
  * a path can never be read as syntax. The file holds passwords: keep it private.
  */
-export function natsConfig({ name, port, storeDir, users, passwordOf, systemUser, cluster }: NatsConfig): string {
+export function natsConfig(options: NatsConfig): string {
+  const { name, port, storeDir, users, passwordOf, systemUser, syncAlways = true, cluster } = options;
   const config = {
     server_name: name,
     host: "127.0.0.1",
     port,
-    // The default acknowledges before the disk has the message and flushes every two minutes.
     jetstream: {
       store_dir: storeDir,
-      sync_interval: "always",
+      ...(syncAlways ? { sync_interval: "always" } : {}),
       max_file_store: STORE_BYTES_MAX,
       max_memory_store: 64 * 1024 ** 2,
     },

@@ -20,6 +20,8 @@ export type NatsServerOptions = {
   users: Readonly<Record<string, UserPermissions>>;
   /** Where the passwords are. @default `secrets` in the data directory */
   secretsDir?: string;
+  /** Acknowledge what is on disk, not what will be. @default true */
+  syncAlways?: boolean;
   /** Its place in a cluster; without one it stands alone. */
   cluster?: ClusterConfig;
   /** Start the server again when it dies. */
@@ -51,7 +53,7 @@ export type NatsServer = AsyncDisposable & {
 export const SYSTEM_USER = "system";
 
 /**
- * Starts a nats-server whose acknowledgements mean "on disk" (`sync_interval: always`).
+ * Starts a nats-server whose acknowledgements mean "on disk" (`sync_interval: always`) unless told otherwise.
  * @throws when there is no binary, or the server does not answer within 30 s; the message ends with its log
  */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
@@ -76,6 +78,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       users,
       passwordOf,
       systemUser: SYSTEM_USER,
+      ...(options.syncAlways === undefined ? {} : { syncAlways: options.syncAlways }),
       ...(options.cluster ? { cluster: options.cluster } : {}),
     }),
   );
