@@ -49,5 +49,9 @@ export const COMMANDS = {
     about: "check the books, decide about dead letters (--help lists the commands)",
     parts: (args) => [{ run: ["node", "packages/cli/bin/millrace.mjs", ...args] }],
   },
+  mutations: {
+    about: "take out one safety step at a time and see a test fail (names select)",
+    parts: (args) => [{ run: ["node", "scripts/mutations.ts", ...args] }],
+  },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };
