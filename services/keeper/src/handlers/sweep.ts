@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import {
   attemptOf,
   type Bus,
@@ -27,7 +28,8 @@ import {
 } from "@millrace/contracts";
 import type { Logger } from "@millrace/kit";
 import { Value } from "typebox/value";
-import { outcomeAttempt } from "../domain/identity.ts";
+import { CompactMap } from "../domain/compact-map.ts";
+import { outcomeAttempt, outcomeKey } from "../domain/identity.ts";
 import type { KeeperMetrics } from "../metrics.ts";
 import { keyOf, lastOutcomes } from "./look-up.ts";
 import { requeuedEvent } from "./requeued-event.ts";
@@ -47,44 +49,86 @@ export type SweepOptions = {
  * ended, by consumer, and begins again from nothing without harm.
  */
 export async function sweep(options: SweepOptions): Promise<void> {
-  for (const { name } of Object.values(REQUEST_STREAM)) await sweepRequests(options, name);
+  const streams = await Promise.all(Object.values(REQUEST_STREAM).map(({ name }) => rangesOf(options.bus, name)));
+  if (streams.some(({ ranges }) => ranges.length > 0)) {
+    const answered = await readAnswered(options);
+    for (const { mark, ranges } of streams) {
+      for (const range of ranges)
+        if (await sweepRange(options, range, answered)) mark.through[range.worker.name] = range.through;
+      await mark.write();
+    }
+    // Last: what was answered before is looked up one by one when a request was not reconciled with it.
+    if (!options.signal.aborted) await answered.write();
+  }
   await sweepDecisions(options);
 }
 
-async function sweepRequests(options: SweepOptions, stream: string): Promise<void> {
-  const { bus, signal } = options;
+/** What a worker's consumer has acknowledged since the last pass. */
+type AcknowledgedRange = { worker: ConsumerState; from: number; through: number };
+
+async function rangesOf(bus: Bus, stream: string): Promise<{ mark: OpenMark; ranges: AcknowledgedRange[] }> {
   const mark = await openMark(bus, stream);
   // Who sees headers only looks and passes on; who gets the bodies answers.
   const workers = (await listConsumers(bus, stream)).filter(({ headers_only }) => !headers_only);
-  for (const worker of workers) {
-    if (signal.aborted) break;
-    const from = Math.max((mark.through[worker.name] ?? 0) + 1, mark.state.first_sequence);
-    const through = worker.acknowledged_sequence;
-    if (from > through) continue;
-    if (await sweepConsumer(options, worker, { from, through })) mark.through[worker.name] = through;
-  }
   const names = new Set(workers.map(({ name }) => name));
   for (const name of Object.keys(mark.through)) if (!names.has(name)) delete mark.through[name];
-  await mark.write();
+  const ranges = workers.map((worker) => ({
+    worker,
+    from: Math.max((mark.through[worker.name] ?? 0) + 1, mark.state.first_sequence),
+    through: worker.acknowledged_sequence,
+  }));
+  return { mark, ranges: ranges.filter(({ from, through }) => from <= through) };
 }
 
+type Answered = { attemptOf(key: string): number; write(): Promise<void> };
+
+/**
+ * The outcomes that were stored since the last pass: those of what was acknowledged since then, but for a few. Reading
+ * them in a row is ten times as fast as asking for each (100,000 a second, and 10,000).
+ */
+async function readAnswered({ bus, signal }: SweepOptions): Promise<Answered> {
+  const mark = await openMark(bus, OUTCOMES.name);
+  const { first_sequence, last_sequence } = mark.state;
+  const attempts = new CompactMap(["u32"], randomInt(2 ** 32));
+  const from = Math.max((mark.through[ANSWERED] ?? 0) + 1, first_sequence);
+  for await (const batch of scan(bus, { stream: OUTCOMES.name, from, through: last_sequence })) {
+    if (signal.aborted) break;
+    for (const { subject, header } of batch) {
+      const key = outcomeKey(subject);
+      if (key !== undefined) attempts.set(attempts.add(key), 0, outcomeAttempt(header("ce-id")));
+    }
+  }
+  mark.through[ANSWERED] = last_sequence;
+  return {
+    attemptOf(key) {
+      const entry = attempts.find(key);
+      return entry === undefined ? 0 : attempts.get(entry, 0);
+    },
+    write: mark.write,
+  };
+}
+
+const ANSWERED = "answered";
+
 /** Answers whether everything in the range was looked at. */
-async function sweepConsumer(
-  options: SweepOptions,
-  { stream, filters }: ConsumerState,
-  range: { from: number; through: number },
-): Promise<boolean> {
+async function sweepRange(options: SweepOptions, range: AcknowledgedRange, answered: Answered): Promise<boolean> {
   const { bus, metrics, signal } = options;
+  const { from, through } = range;
+  const { stream, filters } = range.worker;
   for (const filter of filters.length > 0 ? filters : [undefined])
-    for await (const batch of scan(bus, { stream, ...range, ...(filter === undefined ? {} : { filter }) })) {
+    for await (const batch of scan(bus, { stream, from, through, ...(filter === undefined ? {} : { filter }) })) {
       if (signal.aborted) return false;
-      const keys = batch.map((message) => keyOf(stream, message));
-      const outcomes = await lastOutcomes(bus, keys);
-      for (const [index, message] of batch.entries()) {
-        const key = keys[index]!;
-        if (message.header(REQUEST_HEADERS.requeuedFrom)) await announce(options, stream, message);
+      for (const message of batch) if (message.header(REQUEST_HEADERS.requeuedFrom)) await announce(options, message);
+      const open = batch
+        .map((message) => ({ message, key: keyOf(stream, message) }))
+        .filter(({ message, key }) => answered.attemptOf(key) < attemptOf(message));
+      // Answered before the last pass, and acknowledged after it: few, and asked for together.
+      const outcomes = await lastOutcomes(
+        bus,
+        open.map(({ key }) => key),
+      );
+      for (const { message, key } of open)
         if ((outcomes.get(key)?.attempt ?? 0) < attemptOf(message)) await reconcile(options, stream, key, message);
-      }
       metrics.swept(stream, batch.length);
     }
   return true;
@@ -109,7 +153,7 @@ async function reconcile(options: SweepOptions, stream: string, key: string, mes
 }
 
 /** A request that was put back says so itself: its event is written now if a crash came in between. */
-const announce = (options: SweepOptions, _stream: string, message: Scanned): Promise<void> =>
+const announce = (options: SweepOptions, message: Scanned): Promise<void> =>
   emit(options, message, { from: Number(message.header(REQUEST_HEADERS.requeuedFrom)), to: message.sequence });
 
 async function emit({ bus }: SweepOptions, message: Scanned, moved: { from: number; to: number }): Promise<void> {
