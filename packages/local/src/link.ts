@@ -16,7 +16,13 @@ export type Link = AsyncDisposable & {
 /** Opens a way to a loopback port, on `port` (0: any free one). A target that does not listen ends the connection. */
 export async function openLink(target: number, port = 0): Promise<Link> {
   const pairs = new Set<readonly [Socket, Socket]>();
+  /** What is to be passed on when the link is mended: a paused socket hears of the other side's end all the same. */
+  const held: (() => void)[] = [];
   let isCut = false;
+  const whenWhole = (pass: () => void) => {
+    if (isCut) held.push(pass);
+    else pass();
+  };
 
   const pass = (from: Socket, to: Socket) => {
     from.on("data", (bytes) => {
@@ -25,9 +31,8 @@ export async function openLink(target: number, port = 0): Promise<Link> {
     to.on("drain", () => {
       if (!isCut) from.resume();
     });
-    // A paused socket does not read the other side's end: it is passed on when the link is mended.
-    from.on("end", () => to.end());
-    from.on("close", () => to.destroySoon());
+    from.on("end", () => whenWhole(() => to.end()));
+    from.on("close", () => whenWhole(() => to.destroySoon()));
     from.on("error", () => {}); // followed by "close"
   };
   const server = createServer((near) => {
@@ -37,7 +42,7 @@ export async function openLink(target: number, port = 0): Promise<Link> {
     pairs.add(pair);
     pass(near, far);
     pass(far, near);
-    near.on("close", () => pairs.delete(pair));
+    near.on("close", () => whenWhole(() => pairs.delete(pair)));
     if (isCut) for (const socket of pair) socket.pause();
   });
   server.listen(port, "127.0.0.1");
@@ -52,6 +57,7 @@ export async function openLink(target: number, port = 0): Promise<Link> {
     mend() {
       isCut = false;
       for (const socket of [...pairs].flat()) socket.resume();
+      for (const pass of held.splice(0)) pass();
     },
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
