@@ -41,7 +41,7 @@ const ROUND = 1_000;
  * keepers one goes on, the others end their pass. It may be killed anywhere; the next pass sees what is there.
  */
 export async function retain(options: RetentionOptions): Promise<void> {
-  const { bus, stream, retention_ms, judge, pace, metrics, log, signal } = options;
+  const { bus, stream, retention_ms, judge, metrics, log, signal } = options;
   const state = await readStreamState(bus, stream);
   const key = retentionKey(stream);
   let { value: mark, revision } = await readRecord(bus, "marks", key, RetentionMark);
@@ -74,14 +74,7 @@ export async function retain(options: RetentionOptions): Promise<void> {
       const written = await replaceRecord(bus, "marks", key, { value: mark, revision });
       if (written === undefined) return log.debug({ stream }, "another keeper removes messages of this stream");
       revision = written;
-      for (const { sequence } of retired) {
-        await sleep(pace.turn(performance.now()), undefined, { signal }).catch(() => {});
-        if (signal.aborted) break;
-        if (await deleteMessage(bus, stream, sequence)) {
-          metrics.retired(stream, 1);
-          removed++;
-        }
-      }
+      removed += await remove(options, retired);
     }
     if (due.length < round.length || round.length === 0) break;
     next = round.at(-1)!.sequence + 1;
@@ -89,6 +82,26 @@ export async function retain(options: RetentionOptions): Promise<void> {
   metrics.retentionLooked(stream, behind_ms, kept);
   if (removed > 0) log.info({ stream, removed, behind_ms, kept: Object.fromEntries(kept) }, "retention");
 }
+
+/** Removes messages at the pace, a few at once, so that a slow disk does not set it. Answers how many were there. */
+async function remove({ bus, stream, pace, metrics, signal }: RetentionOptions, messages: readonly Scanned[]) {
+  let removed = 0;
+  const queue = messages[Symbol.iterator]();
+  const worker = async () => {
+    for (const { sequence } of queue) {
+      await sleep(pace.turn(performance.now()), undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      if (!(await deleteMessage(bus, stream, sequence))) continue;
+      metrics.retired(stream, 1);
+      removed++;
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+  return removed;
+}
+
+/** Removals under way at once, in one stream. */
+const CONCURRENCY = 4;
 
 /** The next messages, at most {@link ROUND}. */
 async function take(bus: Bus, range: { stream: string; from: number; through: number }): Promise<Scanned[]> {
