@@ -157,12 +157,18 @@ describe("a receiver that fails", { timeout: 60_000 }, () => {
   });
 });
 
-describe("a request on which the process dies", { timeout: 120_000 }, () => {
+/**
+ * Suspects (delivered more than three times) run in random order: in each life about half of those that are left come
+ * before the one that kills. That one of six is left after thirteen lives happens once in a thousand runs.
+ */
+const DELIVERIES_MAX = 16;
+
+describe("a request on which the process dies", { timeout: 180_000 }, () => {
   test("is dead-lettered unparsed after so many deliveries, and those around it get their results", async () => {
     const killer = request({ model, id: `killer-${freshRequestId()}` });
-    const before = await flood(room.ingest, { model }, 10);
+    const before = await flood(room.ingest, { model }, 3);
     await publishRequest(room.ingest, killer);
-    const after = await flood(room.ingest, { model }, 10);
+    const after = await flood(room.ingest, { model }, 3);
     await room.lanes(room.ingest, laneOf({ model }));
 
     let deaths = 0;
@@ -174,7 +180,7 @@ describe("a request on which the process dies", { timeout: 120_000 }, () => {
         NATS_URL: room.server.url,
         NATS_PASSWORD: room.server.passwordOf("inference"),
         MODEL: model,
-        DELIVERIES_MAX: "14",
+        DELIVERIES_MAX: String(DELIVERIES_MAX),
         ACK_WAIT_MS: "500",
       };
       child = fork(path.join(import.meta.dirname, "fixtures/mortal-worker.ts"), { env, execArgv: [] });
@@ -186,7 +192,7 @@ describe("a request on which the process dies", { timeout: 120_000 }, () => {
     };
     live();
     try {
-      await eventually(async () => expect(await outcomes()).toBe(21), { within_ms: 100_000, every_ms: 200 });
+      await eventually(async () => expect(await outcomes()).toBe(7), { within_ms: 150_000, every_ms: 200 });
     } finally {
       over = true;
       child?.kill("SIGKILL");
@@ -194,9 +200,9 @@ describe("a request on which the process dies", { timeout: 120_000 }, () => {
     expect((await readOutcome(room.ingest, killer))?.record).toMatchObject({
       state: "dead",
       reason: { code: "poison-message" },
-      deliveries: 15,
+      deliveries: DELIVERIES_MAX + 1,
     });
-    expect(deaths).toBe(14);
+    expect(deaths).toBe(DELIVERIES_MAX);
     for (const id of [...before, ...after])
       expect((await readOutcome(room.ingest, { ...killer, id }))?.record.state).toBe("done");
   });
