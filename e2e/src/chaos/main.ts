@@ -10,7 +10,7 @@ const HELP = `pnpm chaos --kills N [options]     Harms a whole Millrace under lo
   --cluster       three nats-servers: half of the kills strike a node that leads, and as many cuts come on top
   --rate R        requests each second (20)
   --seconds T     time over which the faults are spread (2 for each)
-  --data DIR      keep all state and logs here (a directory that is removed)
+  --data DIR      keep all state and logs here (otherwise they are removed)
 
 Progress goes to standard error, the books as JSON to standard output; the exit code is 0 when they balance.`;
 
