@@ -26,13 +26,13 @@ export {
   readSyncAlways,
   recordDurability,
 } from "./durability.ts";
+export { followOutcomes } from "./follow-outcomes.ts";
 export { type Lanes, openLanes } from "./lanes.ts";
 export { lastOfEach } from "./last-of-each.ts";
 export { salvageAddress } from "./outcome-message.ts";
 export {
   consumeOutcomes,
   deliveryMade,
-  followOutcomes,
   listenOutcomes,
   type OutcomeConsumerOptions,
   type OutcomeDelivery,

@@ -16,15 +16,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Bus, connectBus } from "./bus.ts";
 import { consumeInOrder } from "./consume-in-order.ts";
 import { openDurability, readSyncAlways, recordDurability } from "./durability.ts";
+import { followOutcomes } from "./follow-outcomes.ts";
 import { openLanes } from "./lanes.ts";
-import {
-  consumeOutcomes,
-  deliveryMade,
-  followOutcomes,
-  listenOutcomes,
-  readOutcome,
-  type StoredOutcome,
-} from "./outcomes.ts";
+import { consumeOutcomes, deliveryMade, listenOutcomes, readOutcome, type StoredOutcome } from "./outcomes.ts";
 import { provision } from "./provision.ts";
 import type { StoredMessage } from "./read.ts";
 import { consumeRequests, type RequestVerdict } from "./request-consumer.ts";

@@ -23,14 +23,13 @@ import {
   type RequestAddress,
   type Result,
 } from "@millrace/contracts";
-import { DeliverPolicy, type Msg, type OrderedConsumerOptions } from "nats";
+import type { Msg } from "nats";
 import type { Bus } from "./bus.ts";
 import { type ConsumeHooks, type ConsumerSpec, type Consumption, consume, type Delivery } from "./consume.ts";
 import { headerReader } from "./header-reader.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { readLast, type StoredMessage } from "./read.ts";
 import type { Verdict } from "./verdict.ts";
-import { wait } from "./wait.ts";
 
 /** A stored outcome: its record, and the bytes it was read from. */
 export type StoredOutcome = {
@@ -75,57 +74,6 @@ export function listenOutcomes(
     },
   });
   return { [Symbol.dispose]: () => subscription.unsubscribe() };
-}
-
-/** The client looks for heartbeats at half of this, and begins anew when two are missing. */
-const FOLLOW_EXPIRES_MS = 10_000;
-/** After this long without a reader, the server removes what a killed process left behind. */
-const ABANDONED_MS = 60_000;
-
-/**
- * The outcomes of a project in stream order, from just after `after` (a stream sequence) or from now on. Ends when the
- * signal aborts. Survives reconnects: it goes on after the last one it gave.
- */
-export async function* followOutcomes(
-  bus: Bus,
-  of: Partial<RequestAddress>,
-  options: { after?: number; signal: AbortSignal },
-): AsyncGenerator<StoredOutcome> {
-  const { signal } = options;
-  let next = options.after === undefined ? undefined : options.after + 1;
-  while (!signal.aborted) {
-    const start: Partial<OrderedConsumerOptions> =
-      next === undefined
-        ? { deliver_policy: DeliverPolicy.New }
-        : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next };
-    try {
-      const consumer = await bus.js.consumers.get(OUTCOMES.name, {
-        filterSubjects: outcomesOf(of),
-        inactive_threshold: ABANDONED_MS,
-        ...start,
-      });
-      const messages = await consumer.consume({ max_messages: 256, expires: FOLLOW_EXPIRES_MS });
-      const stop = () => messages.stop();
-      signal.addEventListener("abort", stop, { once: true });
-      if (signal.aborted) stop();
-      try {
-        for await (const message of messages) {
-          next = message.seq + 1;
-          const outcome = toOutcome(message.subject, message.seq, message.data, headerReader(message.headers));
-          if (outcome.ok) yield outcome.value;
-          else bus.log.error({ subject: message.subject, problem: outcome.problem }, "not an outcome");
-        }
-      } finally {
-        signal.removeEventListener("abort", stop);
-        messages.stop();
-        // The client library leaves an ordered consumer to the server's time-out; with many readers they pile up.
-        if (bus.connected) await consumer.delete().catch(() => {});
-      }
-    } catch (err) {
-      bus.log.warn({ err }, "following outcomes was interrupted; going on");
-    }
-    if (!signal.aborted) await wait(500);
-  }
 }
 
 export type OutcomeConsumerOptions = Pick<

@@ -92,7 +92,6 @@ export const USERS = {
       ...read(REQUESTS_TENSOR.name),
       ...read(REQUESTS_CHAT.name),
       ...read(OUTCOMES.name),
-      ...scan(OUTCOMES.name), // SSE with resume; dead letters
       ...read(EVENTS.name), // what was decided about a dead letter
       "evt.*.*.dead-letter.>",
       ...api(`CONSUMER.INFO.${REQUESTS_TENSOR.name}.*`, `CONSUMER.INFO.${REQUESTS_CHAT.name}.*`), // backlogs
