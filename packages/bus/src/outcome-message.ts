@@ -166,7 +166,10 @@ const history = Compile(Type.Array(PreviousAttempt));
 function previousOf(header: string | undefined): readonly PreviousAttempt[] {
   if (header === undefined) return [];
   try {
-    const listed: unknown = JSON.parse(header);
+    // An escape can stand for half a character, which has no canonical form.
+    const listed: unknown = JSON.parse(header, (_, value) =>
+      typeof value === "string" ? value.toWellFormed() : value,
+    );
     return history.Check(listed) ? listed.slice(-PREVIOUS_MAX) : [];
   } catch {
     return [];

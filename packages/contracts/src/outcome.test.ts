@@ -76,3 +76,16 @@ describe("an outcome", () => {
 });
 
 const pick = (code: ErrorCode) => ({ code, title: ERRORS[code].title, fix: ERRORS[code].fix });
+
+it("a reason that quotes half a character has a canonical form", () => {
+  let quoted = "";
+  try {
+    JSON.parse("\u{1f4a9}");
+  } catch (cause) {
+    quoted = (cause as Error).message;
+  }
+  expect(quoted.isWellFormed()).toBe(false);
+  expect(() => canonicalBytes(reasonOf("malformed-json", quoted))).not.toThrow();
+  const cut = `${"x".repeat(1_999)}\u{1f4a9}`;
+  expect(() => canonicalBytes(reasonOf("malformed-json", cut, "/\ud800"))).not.toThrow();
+});

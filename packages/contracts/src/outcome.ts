@@ -136,13 +136,16 @@ export const encodeDone = (record: DoneRecord, form: "json" | "binary"): Encoded
 /** The stored bytes of a dead letter. */
 export const encodeDead = (record: DeadOutcome): EncodedBody => ({ bytes: canonicalBytes(record) });
 
-/** The reason of a dead letter, from the error catalogue and a sentence about this case. */
+/**
+ * The reason of a dead letter, from the error catalogue and a sentence about this case. The sentence may quote what came,
+ * or half a character of it (as V8 does of JSON that it cannot read), which has no canonical form: it is made whole.
+ */
 export const reasonOf = (code: ErrorCode, detail: string, at?: string): DeadOutcome["reason"] => ({
   code,
   title: ERRORS[code].title,
-  detail: detail.slice(0, 2000),
+  detail: detail.slice(0, 2000).toWellFormed(),
   fix: ERRORS[code].fix,
-  ...(at === undefined ? {} : { at }),
+  ...(at === undefined ? {} : { at: at.toWellFormed() }),
 });
 
 /** Reads stored bytes; binary outputs stay beside the record (see {@link outputsOf}). */
