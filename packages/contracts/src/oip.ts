@@ -82,6 +82,9 @@ export function decodeRequest(body: EncodedBody, signature: readonly TensorSigna
     );
   }
   const request = json.value;
+  // Escapes can spell half a character, which has no canonical form: it could be neither stored nor answered.
+  if (request.id !== undefined && !request.id.isWellFormed())
+    return problem("malformed-body", "the id is not well-formed Unicode", "/id");
   const tensors = decodeTensors(request.inputs, "/inputs", body);
   if (!tensors.ok) return tensors;
   const inputs = matchSignature(tensors.value, signature);

@@ -159,6 +159,7 @@ describe("bad input", () => {
     ["malformed JSON", 400, "malformed-json", '{"inputs":['],
     ["no body", 400, "malformed-json", ""],
     ["a body that is not UTF-8", 400, "malformed-json", Buffer.from([0x22, 0xff, 0x22])],
+    ["an id with half a character", 400, "malformed-body", json3.replace("{", '{"id":"\\ud800",')],
     ["JSON of another form", 400, "malformed-body", "[]"],
     ["no inputs", 400, "malformed-body", '{"inputs":[]}'],
     ["an unknown input", 400, "unknown-input", inputs(tensor([1, 2, 3], { name: "x" }))],
