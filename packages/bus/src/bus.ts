@@ -44,7 +44,8 @@ export type Bus = AsyncDisposable & {
 type DirectGet = { getMessage(stream: string, query: { last_by_subj: string }): Promise<StoredMsg> };
 
 const RECONNECT_WAIT_MS = 250;
-const PING_INTERVAL_MS = 5_000;
+/** Two missed pings are a dead connection: a node that is cut off is left after five seconds. */
+const PING_INTERVAL_MS = 2_000;
 
 /**
  * Connects as a user of the permission table.

@@ -27,6 +27,7 @@ export {
   recordDurability,
 } from "./durability.ts";
 export { followOutcomes } from "./follow-outcomes.ts";
+export { keyedBefore, publishKeyedRequest } from "./keyed-requests.ts";
 export { type Lanes, openLanes } from "./lanes.ts";
 export { lastOfEach } from "./last-of-each.ts";
 export { salvageAddress } from "./outcome-message.ts";
@@ -48,7 +49,6 @@ export { completeRedrive, decideDeadLetter, type Redriven } from "./redrive.ts";
 export { consumeRequests, type RequestDelivery, type RequestVerdict } from "./request-consumer.ts";
 export {
   type Accepted,
-  acceptedBefore,
   attemptOf,
   type NewRequest,
   publishRequest,

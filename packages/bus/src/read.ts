@@ -15,13 +15,22 @@ export type StoredMessage = {
 const NOT_FOUND = "404";
 
 /**
+ * The last message of a stream whose subject matches `filter`, as any replica knows it: one that is behind may not have
+ * what was stored a moment ago.
+ * @throws NatsError when no server answers in time.
+ */
+export async function readLastDirect(bus: Bus, stream: string, filter: string): Promise<StoredMessage | undefined> {
+  const found = await orAbsent(bus.jsm.direct.getMessage(stream, { last_by_subj: filter }));
+  return found && fromStored(found);
+}
+
+/**
  * The last message of a stream whose subject matches `filter`, or undefined. Asks for a direct get first; since a
  * replica may be behind, "not found" is believed only from the stream's leader.
  * @throws NatsError when no server answers in time.
  */
 export async function readLast(bus: Bus, stream: string, filter: string): Promise<StoredMessage | undefined> {
-  const found = await orAbsent(bus.jsm.direct.getMessage(stream, { last_by_subj: filter }));
-  return found ? fromStored(found) : await readLastFromLeader(bus, stream, filter);
+  return (await readLastDirect(bus, stream, filter)) ?? (await readLastFromLeader(bus, stream, filter));
 }
 
 /** The same from the stream's leader, who is never behind: for a decision that follows from what is found.

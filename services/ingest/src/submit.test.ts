@@ -136,6 +136,25 @@ describe("submitting", () => {
     expect(problem.digests!.given).not.toBe(first.digest);
   });
 
+  it("knows what a key stands for while its outcome is retained, also when the request is not any more", async () => {
+    await using _worker = await ingest.work();
+    const headers = { "idempotency-key": "of-old" };
+    const first = await json<Submission>(post(body([1, 2, 3]), headers));
+    await settled(first.links.self);
+    const { jsm } = ingest.operator;
+    const request = await jsm.streams.getMessage("REQUESTS_TENSOR", {
+      last_by_subj: `req.tensor.normal.acme.plant.sum.${first.id}`,
+    });
+    await jsm.streams.deleteMessage("REQUESTS_TENSOR", request.seq);
+    const other = await post(body([3, 2, 1]), headers);
+    expect(other.status).toBe(409);
+    expect(await json<ProblemDocument>(other)).toMatchObject({ digests: { existing: first.digest } });
+    const again = await json<Submission>(post(body([1, 2, 3]), headers));
+    expect(again).toMatchObject({ id: first.id, repeated: true, state: "done" });
+    const { outcome } = await json<RequestState>(ingest.call(first.links.self));
+    expect(outcome).toMatchObject({ request: { digest: first.digest, sequence: request.seq } });
+  });
+
   it("continues the caller's trace into the outcome", async () => {
     const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const { id } = await json<Submission>(post(body([1, 2, 3]), { traceparent }));

@@ -1,8 +1,9 @@
 import {
-  acceptedBefore,
   type Bus,
   followOutcomes,
+  keyedBefore,
   openDurability,
+  publishKeyedRequest,
   publishRequest,
   readRequest,
   readSettledOutcome,
@@ -47,8 +48,8 @@ export async function openStreams(bus: Bus): Promise<Streams & Disposable> {
   timer.unref();
 
   return {
-    publish: (request) => publishRequest(bus, request),
-    acceptedBefore: (request) => acceptedBefore(bus, request),
+    publish: (request) => (request.keyed ? publishKeyedRequest : publishRequest)(bus, request),
+    acceptedBefore: (request) => keyedBefore(bus, request),
     exists: async (of) => (await readRequest(bus, of)) !== undefined,
     outcome: (of) => readSettledOutcome(bus, of),
     position: async () => (await bus.jsm.streams.info(OUTCOMES.name)).state.last_seq,

@@ -30,9 +30,9 @@ export type { Accepted, DeadLetterQuery, NewRequest, RedriveBasis, StoredDeadLet
 /** The request and outcome streams. */
 export type Streams = {
   /** Stores a request once per id. */
-  publish(request: NewRequest): Promise<Accepted>;
+  publish(request: Submitted): Promise<Accepted>;
   /** What publishing would answer to a repeat; undefined when it is none. */
-  acceptedBefore(request: NewRequest): Promise<Accepted | undefined>;
+  acceptedBefore(request: Submitted): Promise<Accepted | undefined>;
   /** Whether a request of this id is retained. */
   exists(of: RequestAddress): Promise<boolean>;
   /** The outcome that counts; undefined while the request, or the redrive of its dead letter, is pending. */
