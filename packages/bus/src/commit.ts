@@ -53,7 +53,7 @@ const SECOND_BATCH_MIN = BATCH_MESSAGES_MAX / 2;
  * clients would take turns in halves (64 of them, 25 ms a batch: 32 at a time, or 64).
  */
 const GATHER_SHARE = 1 / 4;
-const GATHER_FROM_MS = 8;
+const GATHER_FROM_MS = 20;
 const BATCH_TRIES = 2;
 const COMMIT_TIMEOUT_MS = 5_000;
 
