@@ -1,7 +1,7 @@
 import { HEADER_LENGTH, inboxPrefix } from "@millrace/contracts";
 import { createInbox, ErrorCode, type Msg, NatsError } from "nats";
 import type { Bus } from "./bus.ts";
-import { headerReader } from "./header-reader.ts";
+import { rawHeader } from "./header-reader.ts";
 import type { StoredMessage } from "./read.ts";
 
 /**
@@ -16,8 +16,10 @@ export type ReadFrom = { after: number } | { since: Date };
 /** Bounds one answer; one that it cuts short says so by `pending`. */
 const BYTES_MAX = 8 * 1024 * 1024;
 const MESSAGES_MAX = 1_000;
-/** The server refuses a question that matches more than 1024 subjects; a filter over an id matches two of them. */
+/** Of one question; a filter over an id matches two subjects. */
 const SUBJECTS_MAX = 500;
+/** The server refuses a question that stands for more than 1024 subjects; it is then asked in halves. */
+const TOO_MANY = "413";
 const SILENCE_MS = 5_000;
 
 /**
@@ -40,7 +42,7 @@ export async function readNext(
 
 /**
  * The last message of each subject, by subject; wildcards stand for every subject that they match.
- * @throws NatsError when no server answers in time
+ * @throws NatsError when no server answers in time, or one subject stands for more than 1024
  */
 export async function readLastOfEach(
   bus: Pick<Bus, "nc" | "user">,
@@ -48,26 +50,40 @@ export async function readLastOfEach(
   subjects: readonly string[],
 ): Promise<Map<string, StoredMessage>> {
   const found = new Map<string, StoredMessage>();
-  for (let at = 0; at < subjects.length; at += SUBJECTS_MAX) {
-    const multi_last = subjects.slice(at, at + SUBJECTS_MAX);
-    let seq = 1;
-    let upTo: number | undefined;
-    for (;;) {
-      const page = await ask(bus, stream, {
-        multi_last,
-        seq,
-        batch: MESSAGES_MAX,
-        max_bytes: BYTES_MAX,
-        ...(upTo === undefined ? {} : { up_to_seq: upTo }),
-      });
-      for (const message of page.messages) found.set(message.subject, message);
-      const last = page.messages.at(-1);
-      if (page.pending === 0 || !last) break;
-      seq = last.sequence + 1;
-      upTo = page.upTo; // the same moment as the first page
+  const asked = Array.from({ length: Math.ceil(subjects.length / SUBJECTS_MAX) }, (_, index) =>
+    subjects.slice(index * SUBJECTS_MAX, (index + 1) * SUBJECTS_MAX),
+  );
+  for (let part = asked.shift(); part; part = asked.shift()) {
+    try {
+      for (const message of await lastOf(bus, stream, part)) found.set(message.subject, message);
+    } catch (cause) {
+      if (!(cause instanceof NatsError && cause.code === TOO_MANY) || part.length === 1) throw cause;
+      const middle = part.length >> 1;
+      asked.unshift(part.slice(0, middle), part.slice(middle));
     }
   }
   return found;
+}
+
+/** All pages of one question. */
+async function lastOf(bus: Pick<Bus, "nc" | "user">, stream: string, multi_last: readonly string[]) {
+  const found: StoredMessage[] = [];
+  let seq = 1;
+  let upTo: number | undefined;
+  for (;;) {
+    const page = await ask(bus, stream, {
+      multi_last,
+      seq,
+      batch: MESSAGES_MAX,
+      max_bytes: BYTES_MAX,
+      ...(upTo === undefined ? {} : { up_to_seq: upTo }),
+    });
+    found.push(...page.messages);
+    const last = page.messages.at(-1);
+    if (page.pending === 0 || !last) return found;
+    seq = last.sequence + 1;
+    upTo = page.upTo; // the same moment as the first page
+  }
 }
 
 type Page = { messages: StoredMessage[]; pending: number; upTo: number | undefined };
@@ -105,7 +121,7 @@ function ask(bus: Pick<Bus, "nc" | "user">, stream: string, question: Record<str
 }
 
 function fromDirect(message: Msg): StoredMessage {
-  const header = headerReader(message.headers);
+  const header = rawHeader(message);
   const length = header(HEADER_LENGTH);
   return {
     subject: header("Nats-Subject") ?? "",

@@ -17,6 +17,7 @@ export {
   type StoredDeadLetter,
 } from "./dead-letters.ts";
 export { deleteMessage } from "./delete.ts";
+export { readLastOfEach } from "./direct-batch.ts";
 export {
   type DurabilityFacts,
   DurabilityRecord,
@@ -29,7 +30,6 @@ export {
 export { followOutcomes } from "./follow-outcomes.ts";
 export { keyedBefore, publishKeyedRequest } from "./keyed-requests.ts";
 export { type Lanes, openLanes } from "./lanes.ts";
-export { lastOfEach } from "./last-of-each.ts";
 export { salvageAddress } from "./outcome-message.ts";
 export {
   consumeOutcomes,

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { inboxPrefix } from "@millrace/contracts";
 import { createInbox, type Msg, nanos } from "nats";
 import type { Bus } from "./bus.ts";
-import { rawHeader } from "./raw-header.ts";
+import { rawHeader } from "./header-reader.ts";
 import { wait } from "./wait.ts";
 
 /** A message as a scan shows it: everything but the body. */

@@ -1,10 +1,10 @@
 import {
   attemptOf,
   type Bus,
-  lastOfEach,
   listConsumers,
   readAt,
   readLastFromLeader,
+  readLastOfEach,
   type StoredMessage,
 } from "@millrace/bus";
 import {
@@ -112,8 +112,8 @@ const effectWithoutOutcome =
     const event = await readAt(bus, EVENTS.name, sequence);
     if (!event) return undefined;
     const [, tenant, project, , destination, id, attempt] = event.subject.split(".");
-    const outcomes = await lastOfEach(bus, OUTCOMES.name, [`out.${tenant}.${project}.*.${id}.*`]);
-    if (outcomes.some((outcome) => attemptIn(outcome) >= Number(attempt))) return undefined;
+    const outcomes = await readLastOfEach(bus, OUTCOMES.name, [`out.${tenant}.${project}.*.${id}.*`]);
+    if ([...outcomes.values()].some((outcome) => attemptIn(outcome) >= Number(attempt))) return undefined;
     const detail = `a delivery to ${destination} is recorded at ${EVENTS.name} ${sequence}, and ${id}.${attempt} has no outcome`;
     return { kind: "effect-without-outcome", name: `${id}.${attempt}:${destination}`, detail };
   };

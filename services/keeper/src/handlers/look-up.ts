@@ -1,4 +1,4 @@
-import { attemptOf, type Bus, lastOfEach, type Scanned, salvageAddress } from "@millrace/bus";
+import { attemptOf, type Bus, readLastOfEach, type Scanned, salvageAddress } from "@millrace/bus";
 import {
   DeadLetterDiscarded,
   DeadLetterRedriven,
@@ -24,17 +24,17 @@ export type OutcomeFacts = { sequence: number; attempt: number; state: OutcomeSt
 
 /** The last outcome of each of these ids; those without one are left out. */
 export async function lastOutcomes(bus: Bus, keys: Iterable<string>): Promise<Map<string, OutcomeFacts>> {
-  const found = await lastOfEach(
+  const found = await readLastOfEach(
     bus,
     OUTCOMES.name,
     Array.from(new Set(keys), (key) => `out.${key}.*`),
   );
   const last = new Map<string, OutcomeFacts>();
-  for (const { subject, sequence, stored_ms, header } of found) {
+  for (const { subject, sequence, stored_at, header } of found.values()) {
     const key = outcomeKey(subject);
     if (key === undefined || (last.get(key)?.sequence ?? 0) > sequence) continue;
     const { state } = parseOutcomeSubject(subject)!;
-    last.set(key, { sequence, attempt: outcomeAttempt(header("ce-id")), state, stored_ms });
+    last.set(key, { sequence, attempt: outcomeAttempt(header("ce-id")), state, stored_ms: stored_at.getTime() });
   }
   return last;
 }
@@ -47,12 +47,12 @@ export async function lastRequests(
   const wanted = [...new Set(keys)];
   const last = new Map<string, { sequence: number; attempt: number }>();
   for (const [kind, { name }] of Object.entries(REQUEST_STREAM)) {
-    const found = await lastOfEach(
+    const found = await readLastOfEach(
       bus,
       name,
       wanted.map((key) => `req.${kind}.*.${key}`),
     );
-    for (const message of found) {
+    for (const message of found.values()) {
       const key = requestKey(message.subject);
       if (key === undefined || (last.get(key)?.sequence ?? 0) > message.sequence) continue;
       last.set(key, { sequence: message.sequence, attempt: attemptOf(message) });
@@ -72,7 +72,7 @@ export async function decisions(
     subjects.set(`evt.${tenant}.${project}.dead-letter.${model}.${id}.${attempt}`, `${key}.${attempt}`);
   }
   const decided = new Map<string, "redriven" | "discarded">();
-  for (const { subject, header } of await lastOfEach(bus, EVENTS.name, [...subjects.keys()])) {
+  for (const [subject, { header }] of await readLastOfEach(bus, EVENTS.name, [...subjects.keys()])) {
     const decision = decisionOf(header("ce-type"));
     if (decision) decided.set(subjects.get(subject)!, decision);
   }
@@ -96,7 +96,7 @@ export async function withDeliveries(bus: Bus, keys: Iterable<string>): Promise<
     return `evt.${tenant}.${project}.delivery.*.${id}.*`;
   });
   const found = new Set<string>();
-  for (const { subject } of await lastOfEach(bus, EVENTS.name, filters)) {
+  for (const subject of (await readLastOfEach(bus, EVENTS.name, filters)).keys()) {
     const [, tenant, project, , , id] = subject.split(".");
     for (const key of byTail.get(`${tenant}.${project}.${id}`) ?? []) found.add(key);
   }
