@@ -18,7 +18,9 @@ import { MODEL } from "./risk-requests.ts";
 const COUNT = Number(process.env.MALFORMED ?? 5_000);
 const WITHIN_MS = 120_000 + COUNT * 10;
 
-test(`${COUNT} messages put on the request stream by hand, half of them malformed: each has one outcome, with its own reason`, { timeout: WITHIN_MS }, async () => {
+test(`${COUNT} messages put on the request stream by hand, half of them malformed: each has one outcome, with its own reason`, {
+  timeout: WITHIN_MS,
+}, async () => {
   const random = seededRandom();
   await using millrace = await startMillrace();
   const { tenant, project } = millrace.run;

@@ -17,15 +17,9 @@ import {
 import { decodeRequest, elementCount, ModelDeployment, type TokensFile, VERBS, type Verb } from "@millrace/contracts";
 import { createLogger, createMetrics, Health } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
-import { openAdmission } from "../adapters/admission.ts";
-import { openBooks } from "../adapters/books.ts";
-import { openDeadLetters } from "../adapters/dead-letters.ts";
-import { openLedger } from "../adapters/ledger.ts";
-import { openModels } from "../adapters/models.ts";
-import { openOutcomeWaits } from "../adapters/outcome-waits.ts";
-import { openStreams } from "../adapters/streams.ts";
 import { openTokenFile } from "../adapters/token-file.ts";
 import { buildApp } from "../app.ts";
+import { openParts } from "../parts.ts";
 import { SUM, WINDOW } from "./models.ts";
 
 /** Ingest as it runs, on a real nats-server, with a worker that computes something simple. For tests only. */
@@ -77,28 +71,22 @@ export async function startIngest(options: { wait_max_s?: number } = {}) {
   const stopping = new AbortController();
   const bus = stack.use(await as("ingest"));
   const health = new Health();
-  const streams = stack.use(await openStreams(bus));
-  const waits = stack.use(openOutcomeWaits(bus, { look_ms: 500 }));
   const tokens = stack.use(await openTokenFile(tokensFile, log, 50));
-  const models = stack.use(await openModels(bus));
-  const metrics = createMetrics("ingest");
-  const lanes = stack.use(await openLanes(bus));
-  const admission = stack.use(openAdmission(bus, { models, lanes, wait_max_s: options.wait_max_s ?? 900, metrics }));
+  const parts = await openParts(
+    {
+      bus,
+      log,
+      health,
+      metrics: createMetrics("ingest"),
+      signal: stopping.signal,
+      tokens,
+      wait_max_s: options.wait_max_s ?? 900,
+      look_ms: 500,
+    },
+    (resource) => stack.use(resource),
+  );
   const lanesServed = stack.use(await openLanes(inference));
-  const app = buildApp({
-    log,
-    health,
-    metrics,
-    tokens,
-    models,
-    streams,
-    admission,
-    waits,
-    ledger: openLedger(bus),
-    books: openBooks(bus),
-    deadLetters: openDeadLetters(bus, lanes),
-    signal: stopping.signal,
-  });
+  const app = buildApp(parts);
   stack.defer(() => app.close());
   stack.defer(() => stopping.abort());
   await app.listen({ host: "127.0.0.1", port: 0 });
@@ -110,7 +98,7 @@ export async function startIngest(options: { wait_max_s?: number } = {}) {
   return {
     url,
     nats,
-    streams,
+    streams: parts.streams,
     inference,
     operator,
     app,
