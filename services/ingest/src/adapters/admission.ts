@@ -1,5 +1,5 @@
 import { type Bus, type Lanes, readLaneBacklog } from "@millrace/bus";
-import type { Lane, RunnerKind } from "@millrace/contracts";
+import type { Lane, Manifest, RunnerKind } from "@millrace/contracts";
 import { Gauge, type Registry } from "@millrace/kit";
 import { type LaneQueue, type LaneState, ModelQueue } from "../domain/admission/model-queue.ts";
 import type { Admission, Models } from "../domain/ports.ts";
@@ -34,10 +34,16 @@ export function openAdmission(
   const queueOf = (model: string): ModelQueue => {
     const queue = queues.get(model);
     if (queue) return queue;
-    const limit = models.get(model)?.manifest.queue?.wait_max_s ?? wait_max_s;
-    const made = new ModelQueue({ model, wait_max_s: limit, random: Math.random });
+    const made = new ModelQueue({ model, wait_max_s, random: Math.random });
+    const manifest = models.get(model)?.manifest;
+    if (manifest) bound(made, manifest);
     queues.set(model, made);
     return made;
+  };
+  /** What the manifest says of waits and runs; a new version may say something else. */
+  const bound = (of: ModelQueue, { queue, batch, timeout_ms }: Manifest) => {
+    of.wait_max_s = queue?.wait_max_s ?? wait_max_s;
+    of.run = { rows_max: batch.rows_max, timeout_s: timeout_ms / 1_000 };
   };
   const following = lanes.follow(({ kind, model, tenant, priority }) => {
     const lane = kind === KIND ? queueOf(model).lane(tenant, priority) : undefined;
@@ -59,10 +65,10 @@ export function openAdmission(
   const timer = setInterval(() => {
     if (looking || !bus.connected) return;
     looking = true;
-    const all = [...models.all()].map(({ manifest: { name, queue } }) => {
-      const of = queueOf(name);
-      of.wait_max_s = queue?.wait_max_s ?? wait_max_s;
-      return look(name, of);
+    const all = [...models.all()].map(({ manifest }) => {
+      const of = queueOf(manifest.name);
+      bound(of, manifest);
+      return look(manifest.name, of);
     });
     Promise.all(all)
       .catch((err: unknown) =>

@@ -187,6 +187,22 @@ describe("one decision", () => {
     expect(code(queueOf(backlogs), tenant)).toBe(expected);
   });
 
+  it("takes what fits into the next run, however slow a few requests were while workers were killed", () => {
+    const slowed = (requests: number, run?: { rows_max: number; timeout_s: number }) => {
+      const queue = new ModelQueue({ model: "m", wait_max_s: 900, random: () => 0, ...(run ? { run } : {}) });
+      const lane = queue.lane("a", "normal")!;
+      // One request in 100 s, again and again, while others wait: what a worker looks like that never lives long.
+      for (let look = 0; look <= 400; look++)
+        queue.look(look, new Map([[lane, state(requests, look % 100 === 0 ? look / 100 : Math.floor(look / 100))]]));
+      return queue.refusal({ tenant: "a", priority: "normal" }, 0)?.code;
+    };
+    const run = { rows_max: 512, timeout_s: 5 };
+    expect(slowed(60)).toBe("overloaded");
+    expect(slowed(60, run)).toBeUndefined();
+    expect(slowed(60, { ...run, rows_max: 32 })).toBe("overloaded");
+    expect(slowed(200, run)).toBe("overloaded");
+  });
+
   it("counts what this process puts in between looks, and gives no more than there is", () => {
     const queue = queueOf({ "a.normal": 900 });
     let taken = 0;

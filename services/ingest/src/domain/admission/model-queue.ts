@@ -71,9 +71,14 @@ export type ModelQueueOptions = {
   model: string;
   /** Longest wait; a request that would wait longer is refused. Seconds. */
   wait_max_s: number;
+  /** What one run of the model takes at most, by its manifest. Without it, nothing is known of a single run. */
+  run?: Run;
   /** 0 to 1, for the spread of `Retry-After`. */
   random: () => number;
 };
+
+/** Bounds of one run of a model: its rows, and how long it may take. */
+export type Run = { rows_max: number; timeout_s: number };
 
 /** A lane that passes the limit is closed until the wait will be this part of it, so that it does not flap at the limit. */
 const REOPEN = 0.9;
@@ -82,6 +87,8 @@ const EARLY = 0.5;
 /** `Retry-After` is stretched by up to this part at random, so that those who were refused do not come all at once. */
 const SPREAD = 0.15;
 const RETRY_AFTER_MAX_S = 3_600;
+/** Requests that a worker takes into one run for certain, if their rows fit. */
+const RUN_REQUESTS = 128;
 /** Lanes known of one model. Requests of further ones are taken without an estimate. */
 export const LANES_MAX = 4_096;
 /** Part of each request in a lane's average of rows. */
@@ -104,13 +111,15 @@ export class ModelQueue {
   #looks = 0;
   /** Time of the last look, in seconds. */
   #now = 0;
-  /** Longest wait; may be changed while the queue is in use. */
+  /** Longest wait; may be changed while the queue is in use, as may what bounds a run. */
   wait_max_s: number;
+  run: Run | undefined;
 
-  constructor({ model, wait_max_s, random }: ModelQueueOptions) {
+  constructor({ model, wait_max_s, run, random }: ModelQueueOptions) {
     this.#model = model;
     this.#random = random;
     this.wait_max_s = wait_max_s;
+    this.run = run;
     // A decision about minutes should not be moved by seconds, nor one about seconds wait for minutes.
     this.#tau_s = Math.min(60, Math.max(10, wait_max_s / 15));
     this.#drain = new Drain(this.#tau_s);
@@ -276,9 +285,33 @@ export class ModelQueue {
     }
     const backlog = backlogOf(lane);
     const company = this.#companyOf(lane);
-    const wait_s = standing_s + waitOf(backlog * lane.rows, company, perSecond);
-    const room = Math.max(0, servedWithin(left_s, company, perSecond) / lane.rows - backlog);
+    const soon = this.#nextRun();
+    const moving_s = Math.min(
+      waitOf(backlog * lane.rows, company, perSecond),
+      soon?.within_s ?? Number.POSITIVE_INFINITY,
+    );
+    const wait_s = standing_s + moving_s;
+    const served = Math.max(0, servedWithin(left_s, company, perSecond) / lane.rows - backlog);
+    const room = soon && soon.within_s < left_s ? Math.max(served, soon.room) : served;
     return { admitted, wait_s, more_s: room > 0 ? (this.wait_max_s - wait_s) / room : 0, room };
+  }
+
+  /**
+   * Where all that waits fits into one run, the next run takes it, whatever the drain looked like: while workers were
+   * killed and started again, a few requests can take a long time without saying anything of the model's speed.
+   */
+  #nextRun(): { within_s: number; room: number } | undefined {
+    if (!this.run) return undefined;
+    let requests = 0;
+    let rows = 0;
+    for (const lane of this.#lanes) {
+      const backlog = backlogOf(lane);
+      requests += backlog;
+      rows += backlog * lane.rows;
+    }
+    if (requests >= RUN_REQUESTS || rows >= this.run.rows_max) return undefined;
+    // The run under way, and the next.
+    return { within_s: 2 * this.run.timeout_s, room: RUN_REQUESTS - requests };
   }
 
   #companyOf(lane: LaneQueue): Company {
