@@ -17,7 +17,7 @@ const messages = (text: string) =>
     .split("\n")
     .map((line) => (JSON.parse(line) as { msg: string }).msg);
 
-it("writes the lines of one turn together, and a warning at once with what came before it", async () => {
+it("writes the lines of one turn together, and an error at once with what came before it", async () => {
   const texts = written();
   const log = createLogger("test", "info");
   log.info("one");
@@ -25,7 +25,7 @@ it("writes the lines of one turn together, and a warning at once with what came 
   expect(texts).toEqual([]);
   await new Promise((resolve) => setImmediate(resolve));
   log.info("three");
-  log.warn("four");
+  log.error("four");
   expect(texts.map(messages)).toEqual([
     ["one", "two"],
     ["three", "four"],
@@ -52,7 +52,7 @@ it.each([
 
 it("leaves secrets out", async () => {
   const texts = written();
-  createLogger("test", "info").warn({ token: "s3cret", nested: { password: "s3cret" }, kept: 1 }, "said");
+  createLogger("test", "info").error({ token: "s3cret", nested: { password: "s3cret" }, kept: 1 }, "said");
   expect(texts.join("")).toContain('"kept":1');
   expect(texts.join("")).not.toContain("s3cret");
 });

@@ -33,12 +33,12 @@ export function createLogger(service: string, level: string = process.env.LOG_LE
  */
 export const plainLines = (log: Logger): Logger => log.child({}, { redact: [] });
 
-const WARN = 40;
+const ERROR = 50;
 const PENDING_MAX = 64 * 1024;
 
 /**
  * Writes the lines of one turn of the event loop together: a write to a file or a pipe blocks, and one per line was a
- * twentieth of ingest's time. From `warn` on a line is written at once, as are those before it, and what waits when the
+ * twentieth of ingest's time. From `error` on a line is written at once, as are those before it, and what waits when the
  * process exits is written then.
  */
 function linesOfATurn(out: NodeJS.WritableStream): DestinationStream {
@@ -59,7 +59,7 @@ function linesOfATurn(out: NodeJS.WritableStream): DestinationStream {
         process.once("exit", flush);
       }
       lines += line;
-      if (this.lastLevel >= WARN || lines.length > PENDING_MAX) flush();
+      if (this.lastLevel >= ERROR || lines.length > PENDING_MAX) flush();
     },
   } as DestinationStream;
 }

@@ -1,6 +1,15 @@
 import type { consumeRequests } from "@millrace/bus";
 import { rowCount, type Tensor } from "@millrace/contracts";
-import { Counter, Gauge, Histogram, type Logger, type Registry, SECONDS_BUCKETS, traceId } from "@millrace/kit";
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  type Logger,
+  plainLines,
+  type Registry,
+  SECONDS_BUCKETS,
+  traceId,
+} from "@millrace/kit";
 import type { ModelRunner } from "./adapters/model-runner.ts";
 import type { ServedModel } from "./domain/model.ts";
 
@@ -60,15 +69,16 @@ export function inferenceMetrics(registry: Registry, runners: readonly ModelRunn
     settled(model: string, log: Logger): Settled {
       // Found once: to look for labels in a metric costs more than to count.
       const took = seconds.labels(model);
+      const lines = plainLines(log);
       const done = requests.labels(model, "done");
       return ({ subject, deliveries, header }, outcome, duration_ms) => {
         if (outcome === "done") done.inc();
         else requests.inc({ model, outcome });
         took.observe(duration_ms / 1000);
         const level = outcome === "done" ? "debug" : "warn";
-        if (!log.isLevelEnabled(level)) return;
+        if (!lines.isLevelEnabled(level)) return;
         const line = { subject, deliveries, outcome, duration_ms, trace_id: traceId(header("traceparent")) };
-        log[level](line, "request settled");
+        lines[level](line, "request settled");
       };
     },
 
