@@ -17,6 +17,8 @@ export type OrderedReader = {
 };
 
 const PULL_EXPIRES_MS = 5_000;
+/** A cluster that elects leaders fails every try for a while; once it is back, the only reader should not sleep on. */
+const RESUME_WAIT_MS_MAX = 2_000;
 
 /**
  * Reads a whole stream strictly in order, for one reader at a time. A plain durable cannot: what a killed process had
@@ -111,7 +113,8 @@ export function consumeInOrder(
         inFlight = 0;
         failures++;
         bus.log.warn({ err, consumer: spec.durable, failures }, "reading in order was interrupted; going on");
-        await pause(retryDelay("infrastructure", failures) ?? PULL_EXPIRES_MS, stopping.signal);
+        const delay_ms = retryDelay("infrastructure", failures) ?? RESUME_WAIT_MS_MAX;
+        await pause(Math.min(delay_ms, RESUME_WAIT_MS_MAX), stopping.signal);
       }
     }
   })();
