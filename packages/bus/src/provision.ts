@@ -1,6 +1,7 @@
 import { type BUCKETS, PROVISIONED, REQUEST_STREAM, type StreamDeclaration } from "@millrace/contracts";
-import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig } from "nats";
+import { DiscardPolicy, ErrorCode, RetentionPolicy, StorageType, type StreamConfig } from "nats";
 import type { Bus } from "./bus.ts";
+import { wait } from "./wait.ts";
 
 export type ProvisionOptions = {
   /** Copies of each stream: 1, or 3 on a cluster. */
@@ -12,8 +13,8 @@ export type ProvisionOptions = {
  * deployment job) before the services start; idempotent.
  */
 export async function provision(bus: Bus, options: ProvisionOptions): Promise<void> {
-  for (const stream of PROVISIONED.streams) await ensureStream(bus, stream, options);
-  for (const bucket of PROVISIONED.buckets) await ensureBucket(bus, bucket, options);
+  for (const stream of PROVISIONED.streams) await insist(() => ensureStream(bus, stream, options));
+  for (const bucket of PROVISIONED.buckets) await insist(() => ensureBucket(bus, bucket, options));
   await removeFormerConsumers(bus);
 }
 
@@ -69,5 +70,22 @@ async function exists(looking: Promise<unknown>): Promise<boolean> {
   } catch (cause) {
     if ((cause as { api_error?: { code?: number } }).api_error?.code === 404) return false;
     throw cause;
+  }
+}
+
+const TRIES = 6;
+const AGAIN_MS = 1_000;
+
+/** A cluster that has just come up elects its leaders, and answers nothing until then. Everything here may be repeated. */
+async function insist<T>(act: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await act();
+    } catch (cause) {
+      const { code, api_error } = cause as { code?: string; api_error?: { code?: number } };
+      const isAway = code === ErrorCode.Timeout || code === ErrorCode.NoResponders || api_error?.code === 503;
+      if (!isAway || attempt === TRIES) throw cause;
+      await wait(AGAIN_MS);
+    }
   }
 }

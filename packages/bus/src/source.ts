@@ -128,11 +128,16 @@ export class Source {
     for (const { message } of this.#open.values()) message.working();
   }
 
+  /** No further pull; what the one under way brings still goes into the queue. */
+  end(): void {
+    this.#stopping = true;
+    this.#wake();
+  }
+
   /** Stops pulling and gives back what waits. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.end();
     this.#pull?.stop();
-    this.#wake();
     await this.#reading;
     for (let taken = this.take(); taken; taken = this.take()) this.giveBack(taken);
   }
