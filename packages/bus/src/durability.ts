@@ -4,6 +4,7 @@ import Type from "typebox";
 import type { Bus } from "./bus.ts";
 import { readStreamState } from "./stream-state.ts";
 import { openTable } from "./tables.ts";
+import { wait } from "./wait.ts";
 
 /** How the `cluster` bucket states durability. */
 export const DurabilityRecord = Type.Object({
@@ -64,8 +65,25 @@ export async function recordDurability(bus: Bus, facts: DurabilityFacts): Promis
   await kv.put(DURABILITY_KEY, canonicalBytes({ durability: durabilityOf(facts), evidence: facts.evidence }));
 }
 
-/** Reads `sync_interval` of every JetStream server through the system account: true when all of them write through. */
+/**
+ * Reads `sync_interval` of every JetStream server through the system account: true when all of them write through. Asks
+ * again while fewer answer than the cluster has; one that is down does not count until it is back.
+ * @throws when none answers
+ */
 export async function readSyncAlways(system: Bus): Promise<{ syncAlways: boolean; servers: number }> {
+  for (let attempt = 1; ; attempt++) {
+    const { size, ...found } = await askServers(system);
+    if (found.servers >= size && found.servers > 0) return found;
+    if (attempt < ASK_TRIES) await wait(ASK_AGAIN_MS);
+    else if (found.servers > 0) return found;
+    else throw new Error("no JetStream server answered on the system account; durability is not known");
+  }
+}
+
+const ASK_TRIES = 5;
+const ASK_AGAIN_MS = 500;
+
+async function askServers(system: Bus): Promise<{ syncAlways: boolean; servers: number; size: number }> {
   const inbox = await system.nc.requestMany("$SYS.REQ.SERVER.PING.JSZ", JSON.stringify({ config: true }), {
     maxWait: 2_000,
     maxMessages: 64,
@@ -73,12 +91,15 @@ export async function readSyncAlways(system: Bus): Promise<{ syncAlways: boolean
   });
   let servers = 0;
   let syncAlways = true;
+  let size = 1;
   for await (const message of inbox) {
-    const config = message.json<{ data?: { config?: { sync_always?: boolean } } }>().data?.config;
-    if (!config) continue;
+    const { data } = message.json<{ data?: ServerAnswer }>();
+    if (!data?.config) continue;
     servers++;
-    syncAlways &&= config.sync_always === true;
+    syncAlways &&= data.config.sync_always === true;
+    size = Math.max(size, data.meta_cluster?.cluster_size ?? 1);
   }
-  if (servers === 0) throw new Error("no JetStream server answered on the system account; durability is not known");
-  return { syncAlways, servers };
+  return { syncAlways, servers, size };
 }
+
+type ServerAnswer = { config?: { sync_always?: boolean }; meta_cluster?: { cluster_size?: number } };
