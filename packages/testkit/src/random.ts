@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { seeded } from "@millrace/contracts/testing";
 
 /** Numbers that look random and are the same for the same seed. */
 export type Random = {
@@ -17,14 +18,7 @@ export type Random = {
  */
 export function seededRandom(seed = Number(process.env.MILLRACE_SEED ?? randomInt(2 ** 31))): Random {
   console.error(`seed ${seed} (repeat with MILLRACE_SEED=${seed})`);
-  let state = seed >>> 0;
-  // mulberry32: 32 bits of state are plenty for choosing what a test does.
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const next = seeded(seed);
   const integer = (min: number, max: number) => min + Math.floor(next() * (max - min + 1));
   return {
     seed,

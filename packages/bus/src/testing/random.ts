@@ -1,3 +1,5 @@
+import { seeded } from "@millrace/contracts/testing";
+
 /** Numbers that look random and are the same for the same seed. */
 export type Random = {
   /** From 0 to below 1. */
@@ -14,14 +16,7 @@ export type Random = {
  * were: shrinking a failing case then mostly keeps what made it fail.
  */
 export function randomOf(seed: number, purpose: string): Random {
-  let state = hashOf(purpose, seed);
-  // mulberry32: 32 bits of state are plenty for choosing what a test does.
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const next = seeded(hashOf(purpose, seed));
   const integer = (min: number, max: number) => min + Math.floor(next() * (max - min + 1));
   return {
     next,

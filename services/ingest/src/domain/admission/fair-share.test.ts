@@ -1,7 +1,7 @@
 import { PRIORITY_WEIGHTS } from "@millrace/contracts";
+import { seeded } from "@millrace/contracts/testing";
 import { describe, expect, it } from "vitest";
 import { type Company, servedWithin, waitOf } from "./fair-share.ts";
-import { randomOf } from "./testing/random.ts";
 
 type Demands = Partial<Record<"high" | "normal" | "low", [waiting: number, arriving?: number]>>;
 
@@ -36,7 +36,7 @@ describe("the wait of a lane", () => {
 
   it("and what is served within it are inverse to each other", () => {
     for (let seed = 1; seed <= 1_000; seed++) {
-      const random = randomOf(seed);
+      const random = seeded(seed);
       const pick = (max: number) => Math.floor(random() * max);
       const demand = (): [number, number] => [pick(1_000), pick(60)];
       const peers = Array.from({ length: pick(6) }, demand);
@@ -49,7 +49,7 @@ describe("the wait of a lane", () => {
 
   it("is what a simulation of turns gives", () => {
     for (let seed = 1; seed <= 50; seed++) {
-      const random = randomOf(seed);
+      const random = seeded(seed);
       const some = () => 200 + Math.floor(random() * 2_000);
       const own = [some(), some(), some()].slice(0, 1 + Math.floor(random() * 3));
       const [high, low] = [some(), some()];

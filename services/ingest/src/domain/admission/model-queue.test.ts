@@ -1,6 +1,6 @@
+import { seeded } from "@millrace/contracts/testing";
 import { describe, expect, it } from "vitest";
 import { acknowledgedBetween, LANES_MAX, type LaneState, ModelQueue } from "./model-queue.ts";
-import { randomOf } from "./testing/random.ts";
 import { type Attempt, simulate } from "./testing/simulated-queue.ts";
 
 const steady = (perSecond: number) => () => perSecond;
@@ -35,7 +35,7 @@ describe("over time", () => {
       seconds: 500,
       capacity: steady(100),
       submitters: [{ tenant: "a", rate: steady(300) }],
-      random: randomOf(1),
+      random: seeded(1),
     });
     const waited = waits(attempts);
     expect(Math.max(...waited)).toBeLessThan(123);
@@ -57,7 +57,7 @@ describe("over time", () => {
         { tenant: "flood", rate: steady(300) },
         { tenant: "calm", rate: steady(30) },
       ],
-      random: randomOf(2),
+      random: seeded(2),
     });
     const of = (tenant: string) => attempts.filter((attempt) => attempt.tenant === tenant);
     expect(codes(of("calm"))).toEqual(new Set());
@@ -78,7 +78,7 @@ describe("over time", () => {
         { tenant: "a", priority: "normal", rate: steady(300) },
         { tenant: "b", priority: "low", rate: (now) => (now < 20 ? 0 : 300) },
       ],
-      random: randomOf(3),
+      random: seeded(3),
     });
     const done = (priority: string) => waits(attempts.filter((attempt) => attempt.priority === priority));
     for (const priority of ["high", "normal", "low"]) expect(Math.max(...done(priority))).toBeLessThan(33);
@@ -93,7 +93,7 @@ describe("over time", () => {
       seconds: 160,
       capacity: (now) => (down(now) ? 0 : 100),
       submitters: [{ tenant: "a", rate: (now) => (now < 40 ? 200 : 100) }],
-      random: randomOf(4),
+      random: seeded(4),
       killed_s: 100,
     });
     expect(codes(attempts)).toEqual(new Set());
@@ -108,7 +108,7 @@ describe("over time", () => {
       seconds: 200,
       capacity: (now) => (now > 50 && now < 120 ? 0 : 100),
       submitters: [{ tenant: "a", rate: steady(10) }],
-      random: randomOf(5),
+      random: seeded(5),
     });
     const refused = attempts.filter(({ refusal }) => refusal).map(({ at }) => at);
     expect(codes(attempts)).toEqual(new Set(["overloaded"]));
@@ -123,7 +123,7 @@ describe("over time", () => {
       seconds: 400,
       capacity: (now) => (now < 150 ? 200 : now < 270 ? 100 : 300),
       submitters: [{ tenant: "a", rate: steady(400) }],
-      random: randomOf(6),
+      random: seeded(6),
     });
     const rate = (at: number) => summaries.find((summary) => summary.at >= at)!.perSecond!;
     expect(rate(149) / 200).toBeCloseTo(1, 1);
@@ -140,7 +140,7 @@ describe("over time", () => {
       seconds: 200,
       capacity: steady(100),
       submitters: [{ tenant: "a", rate: steady(400) }],
-      random: randomOf(7),
+      random: seeded(7),
       replicas: 2,
     });
     expect(Math.max(...waits(attempts.filter(({ at }) => at > 30)))).toBeLessThan(20 + 400 / 100 + 1);
