@@ -1,4 +1,4 @@
-export { freePort } from "@millrace/local";
+export { freePort, openLink } from "@millrace/local";
 export { doneRecord, storeOutcome } from "./builders.ts";
 export type { Answer, HttpClient, Submit } from "./client.ts";
 export type { ClusterRemote } from "./cluster-remote.ts";
