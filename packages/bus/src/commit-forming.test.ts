@@ -53,17 +53,33 @@ it("sends a lone message in the turn in which it came", async () => {
   expect((await stored).stored).toBe(true);
 });
 
-it("puts what comes while a batch is under way into the next, and a second one only when it is large", async () => {
+it("puts what comes while a batch is under way into the next; a second one goes when it holds half of all", async () => {
   const { committer, seen } = onDisk({ batch_ms: 5 });
-  const all = [...Array(40)].map(() => committer.store(message()));
-  await new Promise((resolve) => setImmediate(resolve));
-  for (let i = 0; i < 100; i++) all.push(committer.store(message()));
-  await new Promise((resolve) => setImmediate(resolve));
+  const all: Promise<unknown>[] = [];
+  const come = async (count: number) => {
+    for (let i = 0; i < count; i++) all.push(committer.store(message()));
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await come(40);
+  await come(39);
   expect(seen.batches).toEqual([40]);
-  for (let i = 0; i < 100; i++) all.push(committer.store(message()));
-  await new Promise((resolve) => setImmediate(resolve));
-  expect(seen.batches).toEqual([40, 200]);
+  await come(1);
+  expect(seen.batches).toEqual([40, 40]);
+  await come(200);
+  expect(seen.batches).toEqual([40, 40]); // a third waits for one of them
   await Promise.all(all);
+  expect(seen).toEqual({ batches: [40, 40, 200], singles: 0 });
+});
+
+it("makes no second batch of a few", async () => {
+  const { committer, seen } = onDisk({ batch_ms: 5 });
+  const all = [...Array(8)].map(() => committer.store(message()));
+  await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 15; i++) all.push(committer.store(message()));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(seen.batches).toEqual([8]);
+  await Promise.all(all);
+  expect(seen.batches).toEqual([8, 15]);
 });
 
 it("on a slow disk waits for those it has answered, so that all clients share a batch", async () => {

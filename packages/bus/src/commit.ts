@@ -42,11 +42,14 @@ const BATCH_MESSAGES_MIN = 8;
 const BATCH_MESSAGES_MAX = 256;
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 /**
- * Batches under way at once, per stream. The server works them off one after the other, so a second one only makes both
- * smaller: it goes when it is large, to wait at the server rather than here.
+ * Batches under way at once, per stream. The server works them off one after the other, so a second one mostly makes both
+ * smaller. It goes when it holds half of all that were lately under way: clients in a loop, of whom half are at the server
+ * and half have come back, would otherwise stay in such halves for ever, each waiting for the other; now they run together
+ * again. (64 clients: batches of 54 instead of 34, a tenth to a seventh more per second.) It also goes when it is large,
+ * and only then on a disk that is slow enough for gathering, below.
  */
 const BATCHES_IN_FLIGHT = 2;
-const SECOND_BATCH_MIN = BATCH_MESSAGES_MAX / 2;
+const SECOND_BATCH = { min: 16, max: BATCH_MESSAGES_MAX / 2 } as const;
 /**
  * On a disk where a batch takes long, whom it answered is waited for, to come again in the next: for this part of the
  * time it took, from this time on. A batch costs such a disk the same whether it is large or small, and closed loops of
@@ -66,6 +69,10 @@ type Lane = {
   batches: number;
   singles: number;
   scheduled: boolean;
+  /** The most that were under way or waiting lately. */
+  most: number;
+  /** How long the last batch took. */
+  took_ms: number;
   /** The next batch waits until so many wait, or for its timer. */
   gathering: { until: number; timer: NodeJS.Timeout } | undefined;
 };
@@ -87,6 +94,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     }
     const entry: Entry = { message, headers: messageHeaders(message), ...Promise.withResolvers<Stored>() };
     lane.pending.set(message.exclusive, entry);
+    lane.most = Math.max(lane.most, lane.pending.size);
     // What replaces another message is rare, and when that one is gone the batch is refused and nothing tells why.
     if (expectedBy(message) > 0) {
       void storeSingly(lane, entry);
@@ -117,11 +125,13 @@ export function createCommitter(options: CommitterOptions): Committer {
     if (lane.gathering) return;
     while (
       lane.batches < BATCHES_IN_FLIGHT &&
-      lane.waiting.length >= (lane.batches === 0 ? batchMin : SECOND_BATCH_MIN)
+      lane.waiting.length >= (lane.batches === 0 ? batchMin : secondBatchMin(lane))
     ) {
       lane.batches++;
       const ended = once((answered: number, took_ms: number) => {
         lane.batches--;
+        lane.most = Math.max(lane.pending.size, lane.most - (lane.most >> 4));
+        lane.took_ms = took_ms;
         gather(lane, answered, took_ms);
       });
       void commit(lane, takeBatch(lane.waiting), ended).finally(() => ended(0, 0));
@@ -208,6 +218,10 @@ function endGathering(lane: Lane): void {
   lane.gathering = undefined;
 }
 
+/** How many must wait for a batch beside the one under way. */
+const secondBatchMin = ({ most, took_ms }: Lane): number =>
+  took_ms >= GATHER_FROM_MS ? SECOND_BATCH.max : Math.min(Math.max(most / 2, SECOND_BATCH.min), SECOND_BATCH.max);
+
 /** Takes the next batch off the queue, bounded in messages and bytes. */
 function takeBatch(waiting: Entry[]): Entry[] {
   let count = 0;
@@ -277,7 +291,16 @@ function laneOf(lanes: Map<string, Lane>, subject: string): Lane {
   const name = subject.split(".", subject.startsWith("req.") ? 2 : 1).join(".");
   let lane = lanes.get(name);
   if (!lane) {
-    lane = { pending: new Map(), waiting: [], batches: 0, singles: 0, scheduled: false, gathering: undefined };
+    lane = {
+      pending: new Map(),
+      waiting: [],
+      batches: 0,
+      singles: 0,
+      scheduled: false,
+      most: 0,
+      took_ms: 0,
+      gathering: undefined,
+    };
     lanes.set(name, lane);
   }
   return lane;
