@@ -19,6 +19,11 @@ export type WorkSpec = {
   /** Handler calls under way at once. 1 keeps the stream's order. */
   concurrency: number;
   /**
+   * So many messages, about, may wait for what they led to to be stored after their handler call has ended and made
+   * room for the next. @default 0, a call is not over before its messages are settled
+   */
+  settling_max?: number;
+  /**
    * Deliveries after which a message is taken for poison and dead-lettered unseen. Infinity where the message itself
    * cannot hurt, and a stop or a crash while its receiver is away must not count against it.
    */
@@ -67,8 +72,11 @@ export type ConsumeHooks = {
 const STOP_FLUSH_MS = 1_000;
 /** What all queues of a consumption hold together, beside what is under way. */
 const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
-/** What was in the hands of a process that died comes back together, to within this. */
-const SUSPECTS_GATHER_MS = 500;
+/**
+ * What was in the hands of a process that died comes back about together; what it took later, as much later. Waited for
+ * longer in one life and less long in another, or what is always taken just after the guilty one would always come too late.
+ */
+const SUSPECTS_GATHER_MS = { min: 400, max: 1_200 } as const;
 
 /** Consumes one durable. */
 export async function consume(bus: Bus, spec: ConsumerSpec, handle: Handle, hooks: ConsumeHooks): Promise<Consumption> {
@@ -92,9 +100,11 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
   const turns = new Turns<Source>();
   const holds = new Holds();
   const budget: Budget = { used_bytes: 0, max_bytes: QUEUED_BYTES_MAX };
-  const { deliveries_max, ack_wait_ms } = { ...CONSUMER_DEFAULTS, ...spec };
+  const { deliveries_max, ack_wait_ms, settling_max = 0 } = { ...CONSUMER_DEFAULTS, ...spec };
   const isSuspect = ({ deliveries }: Delivery) => deliveries > (spec.suspect_after ?? Number.POSITIVE_INFINITY);
   let active = 0;
+  /** Of calls that have ended. */
+  let settling = 0;
   let suspected = false;
   let suspects: "none seen" | "gathering" | "gathered" = "none seen";
   let held = 0;
@@ -104,18 +114,28 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
 
   const pump = () => {
     scheduled = false;
-    while (active < spec.concurrency && !suspected && !stopping) {
+    while (active < spec.concurrency && settling <= settling_max && !suspected && !stopping) {
       const batch = takeBatch();
       if (batch.length === 0) break;
       active++;
       suspected = isSuspect(batch[0]!.taken);
-      void run(batch).finally(() => {
-        active--;
-        suspected = false;
-        pump();
-        if (active === 0) idle();
-      });
+      void work(batch);
     }
+  };
+  const work = async (batch: readonly Item[]) => {
+    const stored = await run(batch);
+    const makesRoom = settling_max > 0 && !suspected;
+    if (makesRoom) {
+      active--;
+      settling += stored.length;
+      pump();
+    }
+    await Promise.all(stored);
+    if (makesRoom) settling -= stored.length;
+    else active--;
+    suspected = false; // it was alone
+    pump();
+    if (active + settling === 0) idle();
   };
   // One turn of the event loop lets everything that arrived in the same read join the batch.
   const schedule = () => {
@@ -131,7 +151,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       const first = source?.queue[0];
       if (!source || !first) break;
       const alone = isSuspect(first);
-      if (alone && (batch.length > 0 || active > 0 || !areGathered())) break;
+      if (alone && (batch.length > 0 || active + settling > 0 || !areGathered())) break;
       source.take();
       turns.charge(source, lanes.get(source)!.cost(first));
       if (source.queue.length === 0) turns.leave(source);
@@ -146,7 +166,8 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
   const areGathered = (): boolean => {
     if (suspects === "none seen") {
       suspects = "gathering";
-      void holds.wait(SUSPECTS_GATHER_MS).then(() => {
+      const { min, max } = SUSPECTS_GATHER_MS;
+      void holds.wait(min + Math.random() * (max - min)).then(() => {
         suspects = "gathered";
         pump();
       });
@@ -154,12 +175,12 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
     return suspects === "gathered";
   };
 
-  /** Until every item of the batch is settled, or given back because the consumption stops. */
-  const run = async (batch: readonly Item[]): Promise<void> => {
-    const settling: Promise<void>[] = [];
+  /** Until every item of the batch has its verdict, or is given back because the consumption stops; answers what is being stored. */
+  const run = async (batch: readonly Item[]): Promise<readonly Promise<void>[]> => {
+    const storing: Promise<void>[] = [];
     let waiting: readonly Item[] = batch.filter((item) => {
       const poison = tooOften(item.taken, deliveries_max);
-      if (poison) settling.push(settle(item, poison));
+      if (poison) storing.push(settle(item, poison));
       return !poison;
     });
     for (let tries = 1; waiting.length > 0; tries++) {
@@ -169,7 +190,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       const again = waiting.filter((item, index) => {
         const verdict = verdicts[index]!;
         if (verdict.kind !== "retry" || verdict.retry !== "infrastructure") {
-          if (!isSettled(item, verdict)) settling.push(settle(item, verdict));
+          if (!isSettled(item, verdict)) storing.push(settle(item, verdict));
           return false;
         }
         const { action } = settlement(verdict, { attempt: item.taken.attempt, tries }, () => undefined);
@@ -186,7 +207,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       }
       waiting = again;
     }
-    await Promise.all(settling);
+    return storing;
   };
 
   /**
@@ -283,7 +304,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       if (bus.connected) await Promise.race([bus.nc.flush().catch(() => {}), wait(STOP_FLUSH_MS)]);
       await Promise.all([...lanes.keys()].map((source) => source.stop()));
       holds.end();
-      if (active > 0) await new Promise<void>((resolve) => (idle = resolve));
+      if (active + settling > 0) await new Promise<void>((resolve) => (idle = resolve));
       clearInterval(heartbeat);
     },
   };

@@ -88,10 +88,15 @@ export async function consumeRequests(
       result.ok ? toVerdict(bus, result.value, verdicts.next().value!) : { kind: "reject", problem: result.problem },
     );
   };
-  const consumption = consumeShared(bus, { suspect_after: SUSPECT_AFTER, ...spec }, work, {
-    deadLetter: (delivery, why) => deadLetterOf(bus, delivery, why),
-    ...(settled ? { settled } : {}),
-  });
+  const consumption = consumeShared(
+    bus,
+    { suspect_after: SUSPECT_AFTER, settling_max: 2 * spec.batch_max, ...spec },
+    work,
+    {
+      deadLetter: (delivery, why) => deadLetterOf(bus, delivery, why),
+      ...(settled ? { settled } : {}),
+    },
+  );
   const following = await addLanes(bus, consumption, { model, lanes, tenantWeights });
   return {
     get inFlight() {
