@@ -91,8 +91,8 @@ export async function consume(bus: Bus, spec: ConsumerSpec, handle: Handle, hook
  *
  * Our own trouble costs a message nothing: when the handler says `retry("infrastructure")` or throws, or a verdict
  * cannot be stored, the delivery is held here and tried again by the retry table, for as long as the process lives; of a
- * verdict that is known only the storing is repeated. Held deliveries keep their place among `concurrency`, so that
- * pulling stops by itself while something is down.
+ * verdict that is known only the storing is repeated. Held deliveries keep their place among `concurrency` or
+ * `settling_max`, so that pulling stops by itself while something is down.
  */
 export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: ConsumeHooks): SharedConsumption {
   type Lane = { source: Source; cost: (delivery: Delivery) => number };
