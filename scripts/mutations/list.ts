@@ -184,8 +184,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "suspects-not-gathered",
     about: "who came back together with a poisonous message is not taken for it",
     file: bus("consume.ts"),
-    find: "active > 0 || !areGathered())) break;",
-    replace: "active > 0)) break;",
+    find: "active + settling > 0 || !areGathered())) break;",
+    replace: "active + settling > 0)) break;",
     test: WORKERS,
   },
   {

@@ -19,6 +19,11 @@ export type WorkSpec = {
   /** Handler calls under way at once. 1 keeps the stream's order. */
   concurrency: number;
   /**
+   * So many messages must wait for a call to go beside those under way; fewer wait for one of them to end, and go together.
+   * For work that runs one after the other anyway: small calls beside each other would only cost more. @default 1
+   */
+  beside_min?: number;
+  /**
    * So many messages, about, may wait for what they led to to be stored after their handler call has ended and made
    * room for the next. @default 0, a call is not over before its messages are settled
    */
@@ -100,7 +105,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
   const turns = new Turns<Source>();
   const holds = new Holds();
   const budget: Budget = { used_bytes: 0, max_bytes: QUEUED_BYTES_MAX };
-  const { deliveries_max, ack_wait_ms, settling_max = 0 } = { ...CONSUMER_DEFAULTS, ...spec };
+  const { deliveries_max, ack_wait_ms, settling_max = 0, beside_min = 1 } = { ...CONSUMER_DEFAULTS, ...spec };
   const isSuspect = ({ deliveries }: Delivery) => deliveries > (spec.suspect_after ?? Number.POSITIVE_INFINITY);
   let active = 0;
   /** Of calls that have ended. */
@@ -114,13 +119,19 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
 
   const pump = () => {
     scheduled = false;
-    while (active < spec.concurrency && settling <= settling_max && !suspected && !stopping) {
+    while (hasPlace() && settling <= settling_max && !suspected && !stopping) {
       const batch = takeBatch();
       if (batch.length === 0) break;
       active++;
       suspected = isSuspect(batch[0]!.taken);
       void work(batch);
     }
+  };
+  const hasPlace = () => active < spec.concurrency && (active === 0 || beside_min === 1 || queued() >= beside_min);
+  const queued = () => {
+    let messages = 0;
+    for (const { queue } of lanes.keys()) messages += queue.length;
+    return messages;
   };
   const work = async (batch: readonly Item[]) => {
     const stored = await run(batch);

@@ -40,6 +40,36 @@ const outcomes = async () => {
   return Object.values(subjects ?? {}).reduce((sum, stored) => sum + stored, 0);
 };
 
+test("what comes while a call is under way goes together when it ends, or beside it when it fills a quarter of a batch", async () => {
+  const calls: { size: number; end: () => void }[] = [];
+  await using _worker = await worker(async (requests) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    calls.push({ size: requests.length, end: resolve });
+    await promise;
+    return all(requests);
+  });
+  const sizes = () => calls.map(({ size }) => size);
+  const taken = (count: number) =>
+    eventually(async () => expect((await room.consumer(durable)).delivered.consumer_seq).toBe(count));
+
+  await flood(room.ingest, { model }, 1);
+  await eventually(() => expect(sizes()).toEqual([1]));
+  await flood(room.ingest, { model }, 3);
+  await taken(4);
+  expect(sizes()).toEqual([1]);
+  await publishRequest(room.ingest, request({ model }));
+  await eventually(() => expect(sizes()).toEqual([1, 4]));
+  await flood(room.ingest, { model }, 2);
+  await taken(7);
+  calls[1]!.end();
+  await wait(100);
+  expect(sizes()).toEqual([1, 4]); // the first is still under way
+  calls[0]!.end();
+  await eventually(() => expect(sizes()).toEqual([1, 4, 2]));
+  calls[2]!.end();
+  await eventually(async () => expect(await outcomes()).toBe(7));
+});
+
 describe("infrastructure", { timeout: 60_000 }, () => {
   test("OUTCOMES full: nothing is computed again, delivered again or lost, and it goes on by itself", async () => {
     const ids = await flood(room.ingest, { model }, 200);

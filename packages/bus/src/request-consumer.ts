@@ -88,15 +88,10 @@ export async function consumeRequests(
       result.ok ? toVerdict(bus, result.value, verdicts.next().value!) : { kind: "reject", problem: result.problem },
     );
   };
-  const consumption = consumeShared(
-    bus,
-    { suspect_after: SUSPECT_AFTER, settling_max: 2 * spec.batch_max, ...spec },
-    work,
-    {
-      deadLetter: (delivery, why) => deadLetterOf(bus, delivery, why),
-      ...(settled ? { settled } : {}),
-    },
-  );
+  const consumption = consumeShared(bus, workSpecOf(spec), work, {
+    deadLetter: (delivery, why) => deadLetterOf(bus, delivery, why),
+    ...(settled ? { settled } : {}),
+  });
   const following = await addLanes(bus, consumption, { model, lanes, tenantWeights });
   return {
     get inFlight() {
@@ -114,6 +109,14 @@ export async function consumeRequests(
     },
   };
 }
+
+/** A model runs one batch after the other: what comes meanwhile goes together, unless it fills a quarter of a batch. */
+const workSpecOf = (spec: Pick<RequestConsumerOptions, "batch_max" | "concurrency">) => ({
+  suspect_after: SUSPECT_AFTER,
+  settling_max: 2 * spec.batch_max,
+  beside_min: Math.ceil(spec.batch_max / 4),
+  ...spec,
+});
 
 /** Deaths of workers with the same request in hand that may be chance. */
 const SUSPECT_AFTER = 3;
