@@ -58,9 +58,9 @@ export async function startMillrace(options: MillraceOptions = {}): Promise<Test
   if (options.cluster) args.push("--cluster");
   for (const folder of options.models ?? []) args.push("--models", folder);
   if (options.rules !== undefined) args.push("--rules", options.rules);
-  const { MILLRACE_WRAPPER_PID: _, ...inherited } = process.env;
   const child = spawn(process.execPath, [RUNNER, ...args], {
-    env: { ...inherited, ...options.env },
+    // It stops when this process is gone, however it went: a test or a chaos run that is killed leaves nothing behind.
+    env: { ...process.env, ...options.env, MILLRACE_WRAPPER_PID: String(process.pid) },
     stdio: ["ignore", "pipe", "pipe", ...(options.cluster ? ["ipc" as const] : [])],
   });
   const remote = options.cluster ? clusterRemote(child) : undefined;
