@@ -72,7 +72,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: bus("outcome-message.ts"),
     find: "exclusive: outcomeFilter(of),",
     replace: "exclusive: subject,",
-    test: WORKERS,
+    test: bus("outcome-message.test.ts"),
   },
   {
     name: "redrive-answers-nothing",
