@@ -67,7 +67,13 @@ test("every mistake in the meaning is named: what is not supported is refused ra
               Name: "t",
               Properties: { DuplicateDetectionHistoryTimeWindow: "PT1S" },
               Subscriptions: [
-                { Name: "s", Rules: [{ Name: "r", Properties: { SqlFilter: { SqlExpression: "x > 1" } } }] },
+                {
+                  Name: "s",
+                  Rules: [
+                    { Name: "r", Properties: { SqlFilter: { SqlExpression: "x >" } } },
+                    { Name: "R", Properties: { Action: { SqlExpression: "x = 1" } } },
+                  ],
+                },
               ],
             },
           ],
@@ -81,6 +87,8 @@ test("every mistake in the meaning is named: what is not supported is refused ra
     "Queues/a: LockDuration must be longer than 0 and at most 5 minutes",
     "Queues/A: ForwardTo is not supported yet",
     "Topics/t: DuplicateDetectionHistoryTimeWindow must lie between 20 seconds and 7 days",
-    "Topics/t/Subscriptions/s: Rules/r: SQL filters other than 1=1 are not supported yet; use a correlation filter",
+    "Topics/t/Subscriptions/s: the name R is used twice (names ignore case)",
+    "Topics/t/Subscriptions/s: Rules/r: the filter cannot be read: expected a property at character 4",
+    "Topics/t/Subscriptions/s: Rules/R: the action cannot be read: expected SET or REMOVE at character 1",
   ]);
 });

@@ -2,7 +2,7 @@ import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
 import type { NamespacePlan } from "./domain/namespace.ts";
 import type { QueueSettings } from "./domain/queue.ts";
-import type { Rule } from "./domain/rules.ts";
+import { compileRule, type RuleDefinition, type RuleFilter } from "./domain/rule.ts";
 
 /*
  * The shape of the official emulator's Config.json, so that one file serves both. Settings the emulator knows and this
@@ -48,13 +48,15 @@ const RuleSchema = Type.Object(
               ReplyToSessionId: Type.Optional(Type.String()),
               SessionId: Type.Optional(Type.String()),
               To: Type.Optional(Type.String()),
-              Properties: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+              Properties: Type.Optional(
+                Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()])),
+              ),
             },
             closed,
           ),
         ),
         SqlFilter: Type.Optional(Type.Object({ SqlExpression: Type.String() })),
-        Action: Type.Optional(Type.Unknown()),
+        Action: Type.Optional(Type.Object({ SqlExpression: Type.Optional(Type.String()) })),
       },
       closed,
     ),
@@ -155,6 +157,7 @@ export function planNamespace(config: unknown): NamespacePlan {
       return {
         name,
         ...sending(Properties, say(`Topics/${name}`)),
+        maxBytes: sizeOf(Properties),
         subscriptions: Subscriptions.map((subscription) => {
           const sayHere = say(`Topics/${name}/Subscriptions/${subscription.Name}`);
           return {
@@ -211,34 +214,46 @@ function receiving(properties: Receiving, entity: Sending, say: Say): QueueSetti
     maxDeliveryCount: properties.MaxDeliveryCount ?? MAX_DELIVERY_COUNT,
     defaultTtlMs: Number.isFinite(ttlMs) ? ttlMs : undefined,
     deadLetterExpired: properties.DeadLetteringOnMessageExpiration ?? false,
-    maxBytes: (entity.MaxSizeInMegabytes ?? MAX_SIZE_MB) * 1024 * 1024,
+    maxBytes: sizeOf(entity),
   };
 }
 
-function rulesOf(rules: readonly Static<typeof RuleSchema>[], say: Say): Rule[] {
-  if (rules.length === 0) return [{ name: "$Default", kind: "true" }];
+const sizeOf = (entity: Sending) => (entity.MaxSizeInMegabytes ?? MAX_SIZE_MB) * 1024 * 1024;
+
+type ConfiguredRule = Static<typeof RuleSchema>;
+
+function rulesOf(rules: readonly ConfiguredRule[], say: Say): RuleDefinition[] {
+  if (rules.length === 0) return [{ name: "$Default", filter: { kind: "true" }, createdAt: 0 }];
+  unique(rules, say);
   return rules.map(({ Name: name, Properties: properties }) => {
-    const { CorrelationFilter: filter, SqlFilter: sql } = properties;
-    if (properties.Action !== undefined) say(`Rules/${name}: actions are not supported yet`);
-    if (filter) {
-      const { Properties: applicationProperties = {}, ...named } = filter;
-      const fields = {
-        ...(named.ContentType !== undefined && { contentType: named.ContentType }),
-        ...(named.CorrelationId !== undefined && { correlationId: named.CorrelationId }),
-        ...(named.Label !== undefined && { subject: named.Label }),
-        ...(named.MessageId !== undefined && { messageId: named.MessageId }),
-        ...(named.ReplyTo !== undefined && { replyTo: named.ReplyTo }),
-        ...(named.ReplyToSessionId !== undefined && { replyToSessionId: named.ReplyToSessionId }),
-        ...(named.SessionId !== undefined && { sessionId: named.SessionId }),
-        ...(named.To !== undefined && { to: named.To }),
-      };
-      return { name, kind: "correlation", fields, applicationProperties };
-    }
-    if (sql && !/^\s*(1\s*=\s*1|true)\s*$/i.test(sql.SqlExpression)) {
-      say(`Rules/${name}: SQL filters other than 1=1 are not supported yet; use a correlation filter`);
-    }
-    return { name, kind: "true" };
+    const { SqlExpression: action } = properties.Action ?? {};
+    const definition: RuleDefinition = {
+      name,
+      filter: filterOf(properties),
+      ...(action && { action: { expression: action } }), // the emulator's own files have an empty one
+      createdAt: 0,
+    };
+    const compiled = compileRule(definition);
+    if (!compiled.ok) say(`Rules/${name}: ${compiled.why}`);
+    return definition;
   });
+}
+
+function filterOf({ CorrelationFilter: filter, SqlFilter: sql }: ConfiguredRule["Properties"]): RuleFilter {
+  if (filter) {
+    const fields = {
+      contentType: filter.ContentType,
+      correlationId: filter.CorrelationId,
+      subject: filter.Label,
+      messageId: filter.MessageId,
+      replyTo: filter.ReplyTo,
+      replyToSessionId: filter.ReplyToSessionId,
+      sessionId: filter.SessionId,
+      to: filter.To,
+    };
+    return { kind: "correlation", fields, applicationProperties: new Map(Object.entries(filter.Properties ?? {})) };
+  }
+  return sql ? { kind: "sql", expression: sql.SqlExpression } : { kind: "true" };
 }
 
 /** ISO 8601 durations as Azure writes them; years and months have no fixed length and do not occur. */

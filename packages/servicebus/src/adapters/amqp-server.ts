@@ -41,7 +41,7 @@ export class AmqpServer {
   readonly #consumers = new Map<MessageQueue, ConsumerLink[]>();
   readonly #container = rhea.create_container({ id: "millrace-servicebus" });
   readonly #server: Server;
-  #lockTimer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: {
@@ -76,7 +76,7 @@ export class AmqpServer {
 
   /** Tells clients to come back later, then drops whoever has not gone. */
   async close(): Promise<void> {
-    clearTimeout(this.#lockTimer);
+    clearTimeout(this.#timer);
     clearInterval(this.#sweepTimer);
     this.#server.close();
     this.#cycle.run();
@@ -238,6 +238,7 @@ export class AmqpServer {
   #deliver(): (() => void)[] {
     const transmissions: (() => void)[] = [];
     for (const { sessions } of this.#clients.values()) for (const session of sessions.values()) session.flush();
+    this.#namespace.releaseScheduled();
     for (const queue of this.#namespace.queues) queue.releaseExpiredLocks();
     let more = false;
     for (const [queue, consumers] of this.#consumers) {
@@ -256,7 +257,7 @@ export class AmqpServer {
       }
     }
     if (more) this.#cycle.request();
-    this.#armLockTimer();
+    this.#armTimer();
     return this.#corked(transmissions);
   }
 
@@ -269,14 +270,15 @@ export class AmqpServer {
     return [cork, ...transmissions, uncork];
   }
 
-  #armLockTimer(): void {
-    let earliest = Number.POSITIVE_INFINITY;
+  /** Wakes the next turn when a lock runs out or a scheduled message is due. */
+  #armTimer(): void {
+    let earliest = this.#namespace.nextDue() ?? Number.POSITIVE_INFINITY;
     for (const queue of this.#namespace.queues) earliest = Math.min(earliest, queue.nextLockExpiry() ?? earliest);
-    clearTimeout(this.#lockTimer);
+    clearTimeout(this.#timer);
     if (!Number.isFinite(earliest)) return;
     const delay = Math.min(Math.max(1, earliest - this.#now()), 2 ** 31 - 1);
-    this.#lockTimer = setTimeout(() => this.#cycle.request(), delay);
-    this.#lockTimer.unref();
+    this.#timer = setTimeout(() => this.#cycle.request(), delay);
+    this.#timer.unref();
   }
 
   #sweep(): void {

@@ -1,119 +1,27 @@
-import type { Lock, Settlement } from "../domain/message.ts";
 import type { Namespace } from "../domain/namespace.ts";
-import type { MessageQueue } from "../domain/queue.ts";
-import { tokenToUuid, uuidToToken } from "./lock-token.ts";
-import type { AnswerRequest, NodeResponse } from "./request-node.ts";
-import { type DecodedMessage, types } from "./rhea.ts";
-import { amendWith, encodeDelivery } from "./sections.ts";
-
-type Body = Readonly<Record<string, unknown>>;
-type Operation = (queue: MessageQueue, body: Body) => NodeResponse;
-
-const TIMESTAMP = 0x83;
-const MESSAGES_PER_PEEK = 1000;
-
-/** The `$management` node of one entity (Azure's "AMQP request/response operations"). */
-export function manage(namespace: Namespace, entity: string): AnswerRequest {
-  return (request: DecodedMessage) => {
-    const name = String(request.application_properties?.operation ?? "");
-    const operation = OPERATIONS[name];
-    if (!operation)
-      return failure(501, "amqp:not-implemented", `${name || "The request"} is not an operation known here.`);
-    const queue = namespace.queue(entity);
-    if (!queue) return failure(404, "amqp:not-found", `${entity} holds no messages.`);
-    const body = request.body;
-    if (body === null || typeof body !== "object") return failure(400, "amqp:decode-error", "The body must be a map.");
-    return operation(queue, body as Body);
-  };
-}
+import { type Body, failure, type Operation } from "./management-operation.ts";
+import { MESSAGE_REQUESTS } from "./message-requests.ts";
+import type { AnswerRequest } from "./request-node.ts";
+import type { DecodedMessage } from "./rhea.ts";
+import { RULE_REQUESTS } from "./rule-requests.ts";
+import { SCHEDULE_REQUESTS } from "./schedule-requests.ts";
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
-  "com.microsoft:peek-message": peekMessage,
-  "com.microsoft:renew-lock": renewLock,
-  "com.microsoft:update-disposition": updateDisposition,
-  "com.microsoft:receive-by-sequence-number": receiveBySequenceNumber,
+  ...MESSAGE_REQUESTS,
+  ...SCHEDULE_REQUESTS,
+  ...RULE_REQUESTS,
 };
 
-function peekMessage(queue: MessageQueue, body: Body): NodeResponse {
-  const count = Math.min(Number(body["message-count"] ?? 1), MESSAGES_PER_PEEK);
-  const found = queue.peek(longOf(body["from-sequence-number"]), count);
-  if (found.length === 0) return { status: 204, description: "No messages" };
-  return ok({ messages: found.map((message) => ({ message: encodeDelivery(message) })) });
-}
-
-function renewLock(queue: MessageQueue, body: Body): NodeResponse {
-  const expirations = lockTokens(body).map((token) => queue.renew(token));
-  if (expirations.length === 0 || expirations.includes(undefined)) return lockLost();
-  return ok({ expirations: types.wrap_array(expirations, TIMESTAMP) });
-}
-
-function updateDisposition(queue: MessageQueue, body: Body): NodeResponse {
-  const settlement = settlementOf(body);
-  if (!settlement) return failure(400, "amqp:invalid-field", `Unknown disposition ${body["disposition-status"]}.`);
-  const settled = lockTokens(body).map((token) => queue.settle(token, settlement));
-  return settled.length > 0 && settled.every(Boolean) ? ok({}) : lockLost();
-}
-
-function receiveBySequenceNumber(queue: MessageQueue, body: Body): NodeResponse {
-  const locks = queue.lockDeferred(listOf(body["sequence-numbers"]).map(longOf));
-  if (locks.length === 0)
-    return failure(404, "com.microsoft:message-not-found", "None of the messages is deferred here.");
-  const removes = Number(body["receiver-settle-mode"] ?? 1) === 0;
-  const messages = locks.map((lock) => received(lock, removes));
-  if (removes) for (const lock of locks) queue.settle(lock.token, { kind: "complete" });
-  return ok({ messages });
-}
-
-const received = (lock: Lock, removes: boolean) =>
-  removes
-    ? { message: encodeDelivery(lock.message) }
-    : { "lock-token": types.wrap_uuid(tokenToUuid(lock.token)), message: encodeDelivery(lock.message, lock) };
-
-function settlementOf(body: Body): Settlement | undefined {
-  const changes = body["properties-to-modify"] as Record<string, unknown> | undefined;
-  const amend = changes && Object.keys(changes).length > 0 ? { amend: amendWith(changes) } : {};
-  switch (body["disposition-status"]) {
-    case "completed":
-      return { kind: "complete" };
-    case "abandoned":
-      return { kind: "abandon", ...amend };
-    case "defered": // as the protocol spells it
-      return { kind: "defer", ...amend };
-    case "suspended": {
-      const reason = body["deadletter-reason"];
-      const description = body["deadletter-description"];
-      return {
-        kind: "dead-letter",
-        ...(typeof reason === "string" && { reason }),
-        ...(typeof description === "string" && { description }),
-        ...amend,
-      };
+/** The `$management` node of one entity (Azure's "AMQP request/response operations"). */
+export function manage(namespace: Namespace, name: string): AnswerRequest {
+  return (request: DecodedMessage) => {
+    const asked = String(request.application_properties?.operation ?? "");
+    const operation = Object.hasOwn(OPERATIONS, asked) ? OPERATIONS[asked] : undefined;
+    if (!operation) {
+      return failure(501, "amqp:not-implemented", `${asked || "The request"} is not an operation known here.`);
     }
-    default:
-      return undefined;
-  }
+    const body = request.body;
+    if (body === null || typeof body !== "object") return failure(400, "amqp:decode-error", "The body must be a map.");
+    return operation({ name, namespace, queue: namespace.queue(name), target: namespace.target(name) }, body as Body);
+  };
 }
-
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
-
-const lockTokens = (body: Body): string[] =>
-  listOf(body["lock-tokens"])
-    .filter((uuid): uuid is Buffer => Buffer.isBuffer(uuid) && uuid.length === UUID_BYTES)
-    .map(uuidToToken);
-
-const UUID_BYTES = 16;
-
-/** rhea gives a long as a number, or as bytes where a number cannot hold it. */
-const longOf = (value: unknown): number =>
-  Buffer.isBuffer(value) ? Number(value.readBigInt64BE(0)) : Number(value ?? 0);
-
-const ok = (body: Readonly<Record<string, unknown>>): NodeResponse => ({ status: 200, description: "OK", body });
-
-const failure = (status: number, errorCondition: string, description: string): NodeResponse => ({
-  status,
-  errorCondition,
-  description,
-});
-
-const lockLost = () =>
-  failure(410, "com.microsoft:message-lock-lost", "The lock supplied is invalid: it expired, or was settled.");

@@ -24,7 +24,8 @@ export interface Types {
   wrap_uint(value: number): Typed;
   wrap_ubyte(value: number): Typed;
   wrap_ulong(value: number): Typed;
-  wrap_long(value: number): Typed;
+  wrap_long(value: number | Buffer): Typed;
+  wrap_double(value: number): Typed;
   wrap_string(value: string): Typed;
   wrap_symbol(value: string): Typed;
   wrap_timestamp(value: number): Typed;

@@ -1,4 +1,6 @@
-import type { Lock, MessageFields, OfferedMessage, StoredMessage } from "../domain/message.ts";
+import type { Lock, MessageFields, OfferedMessage, PropertyChanges, StoredMessage } from "../domain/message.ts";
+import type { SystemProperty } from "../domain/sql-expression.ts";
+import { fromSqlValue, toSqlValue } from "./property-values.ts";
 import { type Typed, types } from "./rhea.ts";
 
 /*
@@ -12,6 +14,7 @@ const MESSAGE_ANNOTATIONS = 0x72;
 const PROPERTIES = 0x73;
 const APPLICATION_PROPERTIES = 0x74;
 const DATA = 0x75;
+const SCHEDULED_ENQUEUE_TIME = "x-opt-scheduled-enqueue-time";
 
 interface Sections {
   header?: Buffer;
@@ -118,9 +121,32 @@ export function readOffered(content: Buffer): OfferedMessage {
   return {
     messageId: messageId?.value == null ? undefined : textOf(messageId.value),
     ttlMs: typeof ttl === "number" ? ttl : undefined,
+    scheduledFor: scheduledTime(sections.messageAnnotations),
     content,
     fields: () => readFields(sections),
+    changed: (changes) => readOffered(withProperties(sections, changes)),
   };
+}
+
+/** Where each property stands in the properties section, and how it is written. */
+const FIELDS: Readonly<Record<SystemProperty, { readonly at: number; readonly wrap: (text: string) => Typed }>> = {
+  messageId: { at: 0, wrap: types.wrap_string },
+  to: { at: 2, wrap: types.wrap_string },
+  subject: { at: 3, wrap: types.wrap_string },
+  replyTo: { at: 4, wrap: types.wrap_string },
+  correlationId: { at: 5, wrap: types.wrap_string },
+  contentType: { at: 6, wrap: types.wrap_symbol },
+  sessionId: { at: 10, wrap: types.wrap_string },
+  replyToSessionId: { at: 12, wrap: types.wrap_string },
+};
+
+/** Most messages are not scheduled: looking for the name's bytes spares them the decoding. */
+function scheduledTime(annotations: Buffer | undefined): number | undefined {
+  if (!annotations?.includes(SCHEDULED_ENQUEUE_TIME)) return undefined;
+  for (const [name, { value }] of typedPairs(entriesOf(annotations))) {
+    if (name === SCHEDULED_ENQUEUE_TIME && value instanceof Date) return value.getTime();
+  }
+  return undefined;
 }
 
 function textOf(value: unknown): string {
@@ -129,23 +155,49 @@ function textOf(value: unknown): string {
 
 function readFields(sections: Sections): MessageFields {
   const values = fieldsOf(sections.properties).map((field) => field?.value);
-  const text = (index: number) => (values[index] == null ? undefined : textOf(values[index]));
+  const text = (name: SystemProperty) => {
+    const value = values[FIELDS[name].at];
+    return value == null ? undefined : textOf(value);
+  };
   return {
-    messageId: text(0),
-    to: text(2),
-    subject: text(3),
-    replyTo: text(4),
-    correlationId: text(5),
-    contentType: text(6),
-    sessionId: text(10),
-    replyToSessionId: text(12),
-    applicationProperties: Object.fromEntries(pairs(entriesOf(sections.applicationProperties))),
+    messageId: text("messageId"),
+    to: text("to"),
+    subject: text("subject"),
+    replyTo: text("replyTo"),
+    correlationId: text("correlationId"),
+    contentType: text("contentType"),
+    sessionId: text("sessionId"),
+    replyToSessionId: text("replyToSessionId"),
+    applicationProperties: new Map(
+      [...typedPairs(entriesOf(sections.applicationProperties))].map(([name, value]) => [name, toSqlValue(value)]),
+    ),
   };
 }
 
-function* pairs(entries: readonly Typed[]): Iterable<[string, unknown]> {
-  for (let at = 0; at + 1 < entries.length; at += 2) yield [String(entries[at]!.value), types.unwrap(entries[at + 1])];
+/** The message written anew with other properties; what is not changed keeps the type it was sent with. */
+function withProperties(sections: Sections, { system, user }: PropertyChanges): Buffer {
+  const fields: (Typed | undefined | null)[] = [...fieldsOf(sections.properties)];
+  for (const [name, value] of system) {
+    const { at, wrap } = FIELDS[name];
+    while (fields.length <= at) fields.push(null);
+    fields[at] = value === undefined ? null : wrap(value);
+  }
+  const entries = new Map(typedPairs(entriesOf(sections.applicationProperties)));
+  for (const [name, value] of user) {
+    if (value === undefined) entries.delete(name);
+    else entries.set(name, fromSqlValue(value));
+  }
+  return Buffer.concat([
+    sections.header ?? Buffer.alloc(0),
+    sections.messageAnnotations ?? Buffer.alloc(0),
+    encodeSection(PROPERTIES, types.wrap_list(fields.map((field) => field ?? null))),
+    encodeSection(APPLICATION_PROPERTIES, mapOf(entries)),
+    sections.body,
+  ]);
 }
+
+const mapOf = (entries: Iterable<readonly [string, Typed]>): Typed =>
+  types.Map32([...entries].flatMap(([name, value]) => [types.wrap_string(name), value]));
 
 /** The bytes a receiver gets: `lock` is absent when the message is peeked at or was removed by the delivery. */
 export function encodeDelivery(message: StoredMessage, lock?: Lock): Buffer {
@@ -189,13 +241,19 @@ function encodeAnnotations(sent: Buffer | undefined, message: StoredMessage, loc
     types.wrap_symbol("x-opt-enqueue-sequence-number"),
     types.wrap_long(message.sequenceNumber),
     types.wrap_symbol("x-opt-message-state"),
-    types.wrap_int(message.deferred ? 1 : 0),
+    types.wrap_int(stateOf(message)),
   ];
   if (lock) items.push(types.wrap_symbol("x-opt-locked-until"), types.wrap_timestamp(lock.lockedUntil));
   if (message.deadLetter) {
     items.push(types.wrap_symbol("x-opt-deadletter-source"), types.wrap_string(message.deadLetter.source));
   }
   return encodeSection(MESSAGE_ANNOTATIONS, types.Map32(items));
+}
+
+/** A message that was once scheduled is shown as such, as in Azure, also when it is received. */
+function stateOf(message: StoredMessage): number {
+  if (message.deferred) return 1;
+  return message.scheduledFor === undefined ? 0 : 2;
 }
 
 function encodeApplicationProperties(sent: Buffer | undefined, message: StoredMessage): Buffer {
@@ -206,11 +264,7 @@ function encodeApplicationProperties(sent: Buffer | undefined, message: StoredMe
   if (deadLetter?.description !== undefined) {
     changes.set("DeadLetterErrorDescription", types.wrap_string(deadLetter.description));
   }
-  const merged = new Map([...typedPairs(entriesOf(sent)), ...changes]);
-  return encodeSection(
-    APPLICATION_PROPERTIES,
-    types.Map32([...merged].flatMap(([name, value]) => [types.wrap_string(name), value])),
-  );
+  return encodeSection(APPLICATION_PROPERTIES, mapOf(new Map([...typedPairs(entriesOf(sent)), ...changes])));
 }
 
 function* typedPairs(entries: readonly Typed[]): Iterable<[string, Typed]> {
@@ -222,7 +276,6 @@ export function amendWith(properties: Readonly<Record<string, unknown>>): (earli
   return (earlier) => {
     const merged = new Map(typedPairs(earlier ? entriesOf(earlier) : []));
     for (const [name, value] of Object.entries(properties)) merged.set(name, types.wrap(value));
-    const items = [...merged].flatMap(([name, value]) => [types.wrap_string(name), value]);
-    return encodeSection(APPLICATION_PROPERTIES, types.Map32(items));
+    return encodeSection(APPLICATION_PROPERTIES, mapOf(merged));
   };
 }

@@ -4,6 +4,11 @@ import { DatabaseSync } from "node:sqlite";
 import type { Journal } from "../domain/journal.ts";
 import type { StoredMessage } from "../domain/message.ts";
 import type { Namespace } from "../domain/namespace.ts";
+import type { RuleDefinition } from "../domain/rule.ts";
+import type { ScheduledMessage } from "../domain/schedule.ts";
+import type { SequenceCounter } from "../domain/sequence-counter.ts";
+import { rulesToText, textToRules } from "./rule-text.ts";
+import { readOffered } from "./sections.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS messages (
@@ -25,7 +30,22 @@ const SCHEMA = `
     expires_at INTEGER NOT NULL,
     PRIMARY KEY (entity, message_id)
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS scheduled (
+    entity TEXT NOT NULL,
+    sequence_number INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    scheduled_at INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (entity, sequence_number)
+  );
+  CREATE TABLE IF NOT EXISTS rules (subscription TEXT PRIMARY KEY, rules TEXT NOT NULL) WITHOUT ROWID;
 `;
+
+/** Columns that earlier versions did not have: a data folder of theirs is opened, and gets them. */
+const ADDED_COLUMNS = [
+  { table: "messages", column: "scheduled_for", type: "INTEGER" },
+  { table: "counters", column: "enqueued", type: "INTEGER" },
+] as const;
 
 interface MessageRow {
   queue: string;
@@ -36,6 +56,15 @@ interface MessageRow {
   deferred: number;
   dead_letter: string | null;
   amendments: Uint8Array | null;
+  content: Uint8Array;
+  scheduled_for: number | null;
+}
+
+interface ScheduledRow {
+  entity: string;
+  sequence_number: number;
+  due_at: number;
+  scheduled_at: number;
   content: Uint8Array;
 }
 
@@ -50,9 +79,12 @@ export class SqliteJournal implements Journal {
   readonly #update;
   readonly #remove;
   readonly #advance;
+  readonly #schedule;
+  readonly #unschedule;
   readonly #remember;
   readonly #forget;
-  readonly #counters = new Map<string, number>();
+  readonly #writeRules;
+  readonly #moved = new Set<SequenceCounter>();
   #inTransaction = false;
 
   /** @throws when the folder cannot be written, or another process has the file open */
@@ -62,21 +94,54 @@ export class SqliteJournal implements Journal {
     // Two brokers on one file would each deliver every message: the lock is held for as long as this one runs.
     this.#db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
     this.#db.exec(SCHEMA);
-    this.#insert = this.#db.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    for (const { table, column, type } of ADDED_COLUMNS) {
+      const columns = this.#db.prepare(`SELECT name FROM pragma_table_info('${table}')`).all();
+      if (!columns.some(({ name }) => name === column))
+        this.#db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
+    }
+    this.#insert = this.#db.prepare(
+      `INSERT INTO messages (queue, sequence_number, enqueued_at, expires_at, delivery_count, deferred, dead_letter,
+        amendments, content, scheduled_for) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
     this.#update = this.#db.prepare(
       "UPDATE messages SET delivery_count = ?, deferred = ?, dead_letter = ?, amendments = ? WHERE queue = ? AND sequence_number = ?",
     );
     this.#remove = this.#db.prepare("DELETE FROM messages WHERE queue = ? AND sequence_number = ?");
-    this.#advance = this.#db.prepare("INSERT OR REPLACE INTO counters VALUES (?, ?)");
+    this.#advance = this.#db.prepare(
+      "INSERT OR REPLACE INTO counters (queue, last_sequence_number, enqueued) VALUES (?, ?, ?)",
+    );
+    this.#schedule = this.#db.prepare(
+      "INSERT INTO scheduled (entity, sequence_number, due_at, scheduled_at, content) VALUES (?, ?, ?, ?, ?)",
+    );
+    this.#unschedule = this.#db.prepare("DELETE FROM scheduled WHERE entity = ? AND sequence_number = ?");
     this.#remember = this.#db.prepare("INSERT OR REPLACE INTO history VALUES (?, ?, ?)");
+    this.#writeRules = this.#db.prepare("INSERT OR REPLACE INTO rules VALUES (?, ?)");
     this.#forget = this.#db.prepare("DELETE FROM history WHERE entity = ? AND message_id = ?");
   }
 
   /** Puts everything stored back into the entities that still exist; what belongs to others stays in the file. */
   restore(namespace: Namespace, now: number): void {
     for (const row of this.#db.prepare("SELECT * FROM counters").iterate()) {
-      const { queue, last_sequence_number } = row as { queue: string; last_sequence_number: number };
-      namespace.queue(queue)?.restoreCounter(last_sequence_number);
+      const { queue, last_sequence_number, enqueued } = row as {
+        queue: string;
+        last_sequence_number: number;
+        enqueued: number | null;
+      };
+      const { numbers } = namespace.queue(queue) ?? namespace.target(queue) ?? {};
+      numbers?.restore(last_sequence_number, enqueued ?? last_sequence_number);
+    }
+    for (const row of this.#db.prepare("SELECT * FROM rules").iterate()) {
+      const { subscription, rules } = row as { subscription: string; rules: string };
+      namespace.rules(subscription)?.restore(textToRules(rules));
+    }
+    for (const row of this.#db.prepare("SELECT * FROM scheduled").iterate()) {
+      const { entity, sequence_number, due_at, scheduled_at, content } = row as unknown as ScheduledRow;
+      namespace.target(entity)?.schedule.restore({
+        sequenceNumber: sequence_number,
+        dueAt: due_at,
+        scheduledAt: scheduled_at,
+        offered: readOffered(bufferOf(content)),
+      });
     }
     for (const row of this.#db.prepare("SELECT * FROM messages ORDER BY queue, sequence_number").iterate()) {
       const stored = row as unknown as MessageRow;
@@ -101,6 +166,7 @@ export class SqliteJournal implements Journal {
       message.deadLetter ? JSON.stringify(message.deadLetter) : null,
       message.amendments ?? null,
       message.content,
+      message.scheduledFor ?? null,
     );
   }
 
@@ -123,8 +189,18 @@ export class SqliteJournal implements Journal {
   }
 
   /** Written once per commit, whatever the number of messages. */
-  advance(queue: string, lastSequenceNumber: number): void {
-    this.#counters.set(queue, lastSequenceNumber);
+  advance(counter: SequenceCounter): void {
+    this.#moved.add(counter);
+  }
+
+  schedule(entity: string, { sequenceNumber, dueAt, scheduledAt, offered }: ScheduledMessage): void {
+    this.#begin();
+    this.#schedule.run(entity, sequenceNumber, dueAt, scheduledAt, offered.content);
+  }
+
+  unschedule(entity: string, sequenceNumber: number): void {
+    this.#begin();
+    this.#unschedule.run(entity, sequenceNumber);
   }
 
   remember(entity: string, messageId: string, expiresAt: number): void {
@@ -137,10 +213,15 @@ export class SqliteJournal implements Journal {
     this.#forget.run(entity, messageId);
   }
 
+  writeRules(subscription: string, rules: readonly RuleDefinition[]): void {
+    this.#begin();
+    this.#writeRules.run(subscription, rulesToText(rules));
+  }
+
   commit(): void {
     if (!this.#inTransaction) return;
-    for (const [queue, lastSequenceNumber] of this.#counters) this.#advance.run(queue, lastSequenceNumber);
-    this.#counters.clear();
+    for (const { name, last, enqueued } of this.#moved) this.#advance.run(name, last, enqueued);
+    this.#moved.clear();
     this.#db.exec("COMMIT");
     this.#inTransaction = false;
   }
@@ -163,6 +244,7 @@ function toMessage(row: MessageRow): StoredMessage {
     enqueuedAt: row.enqueued_at,
     expiresAt: row.expires_at ?? undefined,
     content: bufferOf(row.content),
+    scheduledFor: row.scheduled_for ?? undefined,
     deliveryCount: row.delivery_count,
     deferred: row.deferred === 1,
     deadLetter: row.dead_letter === null ? undefined : JSON.parse(row.dead_letter),

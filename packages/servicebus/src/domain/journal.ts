@@ -1,4 +1,7 @@
 import type { StoredMessage } from "./message.ts";
+import type { RuleDefinition } from "./rule.ts";
+import type { ScheduledMessage } from "./schedule.ts";
+import type { SequenceCounter } from "./sequence-counter.ts";
 
 /**
  * What the broker writes down. Calls are collected and become durable together at `commit`; nothing is told to a client
@@ -9,11 +12,16 @@ export interface Journal {
   /** Delivery count, deferral, dead-letter reason or amendments changed. */
   update(queue: string, message: StoredMessage): void;
   remove(queue: string, sequenceNumber: number): void;
-  /** The last sequence number a queue has given out: it must not be given twice, even after the message is gone. */
-  advance(queue: string, lastSequenceNumber: number): void;
+  /** A counter moves on: a number must not be given twice, even after the message is gone. Read when committing. */
+  advance(counter: SequenceCounter): void;
+  /** A message that a queue or topic is to get later. */
+  schedule(entity: string, message: ScheduledMessage): void;
+  unschedule(entity: string, sequenceNumber: number): void;
   /** A message id that duplicate detection holds until `expiresAt` (epoch milliseconds). */
   remember(entity: string, messageId: string, expiresAt: number): void;
   forget(entity: string, messageId: string): void;
+  /** All rules of a subscription, in place of what was written before. */
+  writeRules(subscription: string, rules: readonly RuleDefinition[]): void;
   commit(): void;
 }
 
@@ -22,7 +30,10 @@ export const volatileJournal: Journal = {
   update() {},
   remove() {},
   advance() {},
+  schedule() {},
+  unschedule() {},
   remember() {},
   forget() {},
+  writeRules() {},
   commit() {},
 };

@@ -1,3 +1,5 @@
+import type { SqlValue, SystemProperty } from "./sql-expression.ts";
+
 /** What a rule may look at in a message. */
 export interface MessageFields {
   readonly messageId?: string;
@@ -8,7 +10,13 @@ export interface MessageFields {
   readonly sessionId?: string;
   readonly replyToSessionId?: string;
   readonly contentType?: string;
-  readonly applicationProperties: Readonly<Record<string, unknown>>;
+  readonly applicationProperties: ReadonlyMap<string, SqlValue | undefined>;
+}
+
+/** What a rule's action makes of a message's properties; `undefined` takes one away. */
+export interface PropertyChanges {
+  readonly system: ReadonlyMap<SystemProperty, string | undefined>;
+  readonly user: ReadonlyMap<string, SqlValue | undefined>;
 }
 
 /** A message as a sender offers it. Its content stays opaque here: only the protocol adapter reads AMQP. */
@@ -16,9 +24,13 @@ export interface OfferedMessage {
   /** The key of duplicate detection; a message without one is never a duplicate. */
   readonly messageId?: string;
   readonly ttlMs?: number;
+  /** When it is to be enqueued (epoch milliseconds), if later than now. */
+  readonly scheduledFor?: number;
   readonly content: Buffer;
   /** Read only when a rule needs them, since parsing costs more than storing. */
   readonly fields: () => MessageFields;
+  /** The same message with other properties. */
+  readonly changed: (changes: PropertyChanges) => OfferedMessage;
 }
 
 export interface DeadLetter {
@@ -34,6 +46,8 @@ export interface StoredMessage {
   readonly enqueuedAt: number;
   readonly expiresAt: number | undefined;
   readonly content: Buffer;
+  /** When it was due, if it was sent for later: receivers are shown it as a scheduled message from then on. */
+  readonly scheduledFor: number | undefined;
   /** Failed deliveries so far: 0 at the first delivery. */
   deliveryCount: number;
   deferred: boolean;

@@ -1,7 +1,11 @@
 import { DuplicateHistory } from "./duplicate-history.ts";
 import type { OfferedMessage } from "./message.ts";
+import { MessageProperties } from "./message-properties.ts";
 import { MessageQueue, type QueueSettings, type Surroundings } from "./queue.ts";
-import { matches, type Rule } from "./rules.ts";
+import type { RuleDefinition } from "./rule.ts";
+import { RuleSet } from "./rule-set.ts";
+import { Schedule } from "./schedule.ts";
+import { SequenceCounter } from "./sequence-counter.ts";
 
 export interface QueuePlan {
   readonly name: string;
@@ -13,7 +17,7 @@ export interface QueuePlan {
 export interface SubscriptionPlan {
   readonly name: string;
   readonly settings: QueueSettings;
-  readonly rules: readonly Rule[];
+  readonly rules: readonly RuleDefinition[];
 }
 
 export interface TopicPlan {
@@ -21,6 +25,7 @@ export interface TopicPlan {
   readonly subscriptions: readonly SubscriptionPlan[];
   readonly duplicateWindowMs: number | undefined;
   readonly maxMessageBytes: number;
+  readonly maxBytes: number;
 }
 
 export interface NamespacePlan {
@@ -32,11 +37,20 @@ export interface NamespacePlan {
 export interface Target {
   readonly name: string;
   readonly maxMessageBytes: number;
+  readonly maxBytes: number;
   readonly history: DuplicateHistory | undefined;
-  readonly branches: readonly { readonly queue: MessageQueue; readonly rules: readonly Rule[] }[];
+  readonly schedule: Schedule;
+  /** A queue's own; a topic needs numbers only for what is scheduled. */
+  readonly numbers: SequenceCounter;
+  readonly branches: readonly Branch[];
 }
 
-const EVERYTHING: readonly Rule[] = [{ name: "$Default", kind: "true" }];
+/** A queue that gets what a target is sent: everything, or what a subscription's rules say. */
+interface Branch {
+  readonly queue: MessageQueue;
+  readonly rules: RuleSet | undefined;
+}
+
 const DEAD_LETTER = "/$deadletterqueue";
 
 /** All entities of one namespace, by name; names are compared without case, as Azure does. */
@@ -44,19 +58,26 @@ export class Namespace {
   readonly #around: Surroundings;
   readonly #targets = new Map<string, Target>();
   readonly #queues = new Map<string, MessageQueue>();
+  readonly #rules = new Map<string, RuleSet>();
 
   constructor(plan: NamespacePlan, around: Surroundings) {
     this.#around = around;
+    const { journal } = around;
     for (const { name, settings, duplicateWindowMs, maxMessageBytes } of plan.queues) {
-      const branches = [{ queue: this.#addQueue(name, settings), rules: EVERYTHING }];
-      this.#addTarget({ name, maxMessageBytes, branches }, duplicateWindowMs);
+      const schedule = new Schedule({ entity: name, journal });
+      const queue = this.#addQueue(name, settings, schedule);
+      const branches = [{ queue, rules: undefined }];
+      const { maxBytes } = settings;
+      this.#addTarget(
+        { name, maxMessageBytes, maxBytes, schedule, numbers: queue.numbers, branches },
+        duplicateWindowMs,
+      );
     }
-    for (const { name, subscriptions, duplicateWindowMs, maxMessageBytes } of plan.topics) {
-      const branches = subscriptions.map((subscription) => ({
-        queue: this.#addQueue(`${name}/Subscriptions/${subscription.name}`, subscription.settings),
-        rules: subscription.rules,
-      }));
-      this.#addTarget({ name, maxMessageBytes, branches }, duplicateWindowMs);
+    for (const { name, subscriptions, duplicateWindowMs, maxMessageBytes, maxBytes } of plan.topics) {
+      const branches = subscriptions.map((subscription) => this.#addSubscription(name, subscription));
+      const schedule = new Schedule({ entity: name, journal });
+      const numbers = new SequenceCounter({ name, journal });
+      this.#addTarget({ name, maxMessageBytes, maxBytes, schedule, numbers, branches }, duplicateWindowMs);
     }
   }
 
@@ -70,33 +91,115 @@ export class Namespace {
     return this.#targets.get(name.toLowerCase());
   }
 
+  now(): number {
+    return this.#around.now();
+  }
+
+  /** The rules of the subscription of that name. */
+  rules(name: string): RuleSet | undefined {
+    return this.#rules.get(name.toLowerCase());
+  }
+
   get queues(): Iterable<MessageQueue> {
     return this.#queues.values();
   }
 
   /**
-   * Stores messages in every queue that takes them, all or none; a duplicate is accepted and not stored.
+   * Stores messages in every queue that takes them, or schedules them, all or none; a duplicate is accepted and not stored.
    * @returns false when a queue has no room left
    */
   send(target: Target, offered: readonly OfferedMessage[]): boolean {
-    let bytes = 0;
-    for (const message of offered) bytes += message.content.length;
-    if (!target.branches.every(({ queue }) => queue.hasRoomFor(bytes))) return false;
+    if (!this.#hasRoom(target, offered)) return false;
     const now = this.#around.now();
-    for (const message of offered) {
-      if (target.history && !target.history.admit(message.messageId, now)) continue;
-      for (const { queue, rules } of target.branches) if (matches(rules, message.fields)) queue.enqueue(message);
-    }
+    for (const message of offered) this.#accept(target, message, now);
     return true;
   }
 
-  #addQueue(name: string, settings: QueueSettings): MessageQueue {
+  /** As `send`; answers a number for each message, by which it can be cancelled until it is due. */
+  schedule(target: Target, offered: readonly OfferedMessage[]): number[] | undefined {
+    if (!this.#hasRoom(target, offered)) return undefined;
+    const now = this.#around.now();
+    return offered.map((message) => this.#accept(target, message, now) ?? target.numbers.next());
+  }
+
+  /** Moves what is due into the queues. */
+  releaseScheduled(): void {
+    const now = this.#around.now();
+    for (const target of this.#targets.values()) {
+      for (let due = target.schedule.takeDue(now); due; due = target.schedule.takeDue(now)) {
+        this.#distribute(target, due.offered, due.dueAt);
+      }
+    }
+  }
+
+  /** When the next scheduled message is due, if there is any. */
+  nextDue(): number | undefined {
+    let earliest: number | undefined;
+    for (const { schedule } of this.#targets.values()) {
+      const dueAt = schedule.nextDue();
+      if (dueAt !== undefined && (earliest === undefined || dueAt < earliest)) earliest = dueAt;
+    }
+    return earliest;
+  }
+
+  /** What is scheduled counts as stored wherever it will go, so that there is room when it is due. */
+  #hasRoom(target: Target, offered: readonly OfferedMessage[]): boolean {
+    let bytes = 0;
+    for (const message of offered) bytes += message.content.length;
+    const reserved = bytes + target.schedule.bytes;
+    return (
+      reserved <= target.maxBytes &&
+      target.branches.every(({ queue, rules }) =>
+        queue.hasRoomFor((queue.schedule ? bytes : reserved) * (rules?.copiesAtMost ?? 1)),
+      )
+    );
+  }
+
+  /** The number of a message that was scheduled or went to a queue; of others nobody asks. */
+  #accept(target: Target, message: OfferedMessage, now: number): number | undefined {
+    if (target.history && !target.history.admit(message.messageId, now)) return undefined;
+    const dueAt = message.scheduledFor;
+    if (dueAt === undefined || dueAt <= now) return this.#distribute(target, message);
+    const sequenceNumber = target.numbers.next();
+    target.schedule.add({ sequenceNumber, dueAt, scheduledAt: now, offered: message });
+    return sequenceNumber;
+  }
+
+  #distribute(target: Target, message: OfferedMessage, scheduledFor?: number): number | undefined {
+    let number: number | undefined;
+    let properties: MessageProperties | undefined;
+    const read = () => {
+      properties ??= new MessageProperties(message.fields());
+      return properties;
+    };
+    for (const { queue, rules } of target.branches) {
+      if (!rules || rules.takesEverything) {
+        const stored = queue.enqueue(message, scheduledFor);
+        if (queue.numbers === target.numbers) number = stored.sequenceNumber;
+      } else for (const copy of rules.copiesOf(message, read)) queue.enqueue(copy, scheduledFor);
+    }
+    return number;
+  }
+
+  #addSubscription(topic: string, plan: SubscriptionPlan): Branch {
+    const name = `${topic}/Subscriptions/${plan.name}`;
+    const rules = new RuleSet({
+      subscription: name,
+      journal: this.#around.journal,
+      newId: this.#around.newLockToken,
+      definitions: plan.rules,
+    });
+    this.#rules.set(name.toLowerCase(), rules);
+    return { queue: this.#addQueue(name, plan.settings), rules };
+  }
+
+  #addQueue(name: string, settings: QueueSettings, schedule?: Schedule): MessageQueue {
     const deadLetterQueue = new MessageQueue({
       name: name + DEAD_LETTER,
       settings: { ...settings, maxDeliveryCount: undefined, defaultTtlMs: undefined, deadLetterExpired: false },
       around: this.#around,
     });
-    const queue = new MessageQueue({ name, settings, around: this.#around, deadLetterQueue });
+    const queue = new MessageQueue({ name, settings, around: this.#around, deadLetterQueue, schedule });
     this.#queues.set(queue.name.toLowerCase(), queue);
     this.#queues.set(deadLetterQueue.name.toLowerCase(), deadLetterQueue);
     return queue;

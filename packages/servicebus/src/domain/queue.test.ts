@@ -23,7 +23,15 @@ function namespaceWith(changes: Partial<QueueSettings> = {}, duplicateWindowMs?:
   const namespace = new Namespace(plan, around);
   const send = (messageId: string, more: Partial<OfferedMessage> = {}) =>
     namespace.send(namespace.target("work")!, [
-      { messageId, content: Buffer.from(messageId), fields: () => ({ applicationProperties: {} }), ...more },
+      {
+        messageId,
+        content: Buffer.from(messageId),
+        fields: () => ({ applicationProperties: new Map() }),
+        changed: () => {
+          throw new Error("a queue changes no properties");
+        },
+        ...more,
+      },
     ]);
   return { clock, queue: namespace.queue("WORK")!, send };
 }

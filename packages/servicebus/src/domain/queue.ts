@@ -1,5 +1,7 @@
 import type { Journal } from "./journal.ts";
 import type { DeadLetter, Lock, OfferedMessage, Settlement, StoredMessage } from "./message.ts";
+import type { Schedule } from "./schedule.ts";
+import { SequenceCounter } from "./sequence-counter.ts";
 import { SequenceQueue } from "./sequence-queue.ts";
 
 export interface QueueSettings {
@@ -16,6 +18,8 @@ export interface QueueCounts {
   readonly locked: number;
   readonly deferred: number;
   readonly deadLettered: number;
+  /** Sent for later: not in the queue yet, and in none of the other counts but `bytes`. */
+  readonly scheduled: number;
   /** Messages ever accepted. */
   readonly enqueued: number;
   readonly bytes: number;
@@ -35,6 +39,9 @@ export class MessageQueue {
   readonly name: string;
   readonly settings: QueueSettings;
   readonly deadLetterQueue: MessageQueue | undefined;
+  /** Messages sent to this queue for later; a subscription has none, since they wait in its topic. */
+  readonly schedule: Schedule | undefined;
+  readonly numbers: SequenceCounter;
   readonly #around: Surroundings;
   readonly #messages = new Map<number, StoredMessage>();
   readonly #ready = new SequenceQueue();
@@ -42,8 +49,6 @@ export class MessageQueue {
   readonly #locks = new Map<string, Lock>();
   #deferredCount = 0;
   #mortalCount = 0;
-  #lastSequenceNumber = 0;
-  #enqueued = 0;
   #bytes = 0;
 
   constructor(options: {
@@ -51,11 +56,14 @@ export class MessageQueue {
     settings: QueueSettings;
     around: Surroundings;
     deadLetterQueue?: MessageQueue;
+    schedule?: Schedule;
   }) {
     this.name = options.name;
     this.settings = options.settings;
     this.#around = options.around;
     this.deadLetterQueue = options.deadLetterQueue;
+    this.schedule = options.schedule;
+    this.numbers = new SequenceCounter({ name: options.name, journal: options.around.journal });
   }
 
   get hasReady(): boolean {
@@ -68,32 +76,34 @@ export class MessageQueue {
       locked: this.#locks.size,
       deferred: this.#deferredCount,
       deadLettered: this.deadLetterQueue?.counts().active ?? 0,
-      enqueued: this.#enqueued,
-      bytes: this.#bytes,
+      scheduled: this.schedule?.size ?? 0,
+      enqueued: this.numbers.enqueued,
+      bytes: this.#bytes + (this.schedule?.bytes ?? 0),
     };
   }
 
   hasRoomFor(bytes: number): boolean {
-    return this.#bytes + bytes <= this.settings.maxBytes;
+    return this.#bytes + (this.schedule?.bytes ?? 0) + bytes <= this.settings.maxBytes;
   }
 
-  enqueue(offered: OfferedMessage): StoredMessage {
+  /** `scheduledFor` is when the message was due, if it has waited for its time. */
+  enqueue(offered: OfferedMessage, scheduledFor?: number): StoredMessage {
     const now = this.#around.now();
     const ttlMs = Math.min(
       offered.ttlMs ?? Number.POSITIVE_INFINITY,
       this.settings.defaultTtlMs ?? Number.POSITIVE_INFINITY,
     );
     const message: StoredMessage = {
-      sequenceNumber: ++this.#lastSequenceNumber,
+      sequenceNumber: this.numbers.next(),
       enqueuedAt: now,
       expiresAt: Number.isFinite(ttlMs) ? now + ttlMs : undefined,
       content: offered.content,
+      scheduledFor,
       deliveryCount: 0,
       deferred: false,
       deadLetter: undefined,
       amendments: undefined,
     };
-    this.#around.journal.advance(this.name, message.sequenceNumber);
     this.#add(message);
     return message;
   }
@@ -184,20 +194,20 @@ export class MessageQueue {
     return undefined;
   }
 
-  /** Up to `count` messages from a sequence number on, without locking; locked and deferred ones are shown too. */
+  /**
+   * Up to `count` messages from a sequence number on, without locking; locked, deferred and scheduled ones are shown too.
+   */
   peek(fromSequenceNumber: number, count: number): StoredMessage[] {
     const found = [...this.#messages.keys()].filter((at) => at >= fromSequenceNumber).sort((a, b) => a - b);
-    return found.slice(0, count).map((at) => this.#messages.get(at)!);
+    const here = found.slice(0, count).map((at) => this.#messages.get(at)!);
+    const scheduled = this.schedule?.peek(fromSequenceNumber, count) ?? [];
+    if (scheduled.length === 0) return here;
+    return [...here, ...scheduled].sort((a, b) => a.sequenceNumber - b.sequenceNumber).slice(0, count);
   }
 
   /** Puts back what an earlier process had stored, in order of sequence number. */
   restore(message: StoredMessage): void {
     this.#store(message);
-  }
-
-  restoreCounter(lastSequenceNumber: number): void {
-    this.#lastSequenceNumber = lastSequenceNumber;
-    this.#enqueued = lastSequenceNumber;
   }
 
   #nextReady(): StoredMessage | undefined {
@@ -258,7 +268,7 @@ export class MessageQueue {
 
   #add(message: StoredMessage): void {
     this.#around.journal.insert(this.name, message);
-    this.#enqueued++;
+    this.numbers.enqueued++;
     this.#store(message);
   }
 
