@@ -37,6 +37,7 @@ test("the official emulator's own settings are understood, with Azure's defaults
       maxDeliveryCount: 10,
       defaultTtlMs: 3_600_000,
       deadLetterExpired: true,
+      requiresSession: false,
       maxBytes: 1024 ** 3,
     },
     duplicateWindowMs: 20_000,
@@ -83,7 +84,6 @@ test("every mistake in the meaning is named: what is not supported is refused ra
   };
   expect(mistakesOf(config)).toEqual([
     "Queues and Topics: the name A is used twice (names ignore case)",
-    "Queues/a: RequiresSession: sessions are not supported yet",
     "Queues/a: LockDuration must be longer than 0 and at most 5 minutes",
     "Queues/A: ForwardTo is not supported yet",
     "Topics/t: DuplicateDetectionHistoryTimeWindow must lie between 20 seconds and 7 days",

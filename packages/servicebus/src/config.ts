@@ -200,7 +200,6 @@ function sending(properties: Sending, say: Say) {
 }
 
 function receiving(properties: Receiving, entity: Sending, say: Say): QueueSettings {
-  if (properties.RequiresSession) say("RequiresSession: sessions are not supported yet");
   if (properties.ForwardTo) say("ForwardTo is not supported yet");
   if (properties.ForwardDeadLetteredMessagesTo) say("ForwardDeadLetteredMessagesTo is not supported yet");
   const lockDurationMs = milliseconds(properties.LockDuration) ?? LOCK_DURATION_MS;
@@ -214,6 +213,7 @@ function receiving(properties: Receiving, entity: Sending, say: Say): QueueSetti
     maxDeliveryCount: properties.MaxDeliveryCount ?? MAX_DELIVERY_COUNT,
     defaultTtlMs: Number.isFinite(ttlMs) ? ttlMs : undefined,
     deadLetterExpired: properties.DeadLetteringOnMessageExpiration ?? false,
+    requiresSession: properties.RequiresSession ?? false,
     maxBytes: sizeOf(entity),
   };
 }

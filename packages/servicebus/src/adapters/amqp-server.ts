@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import type { Journal } from "../domain/journal.ts";
+import type { MessageSource } from "../domain/message.ts";
 import type { Namespace } from "../domain/namespace.ts";
 import type { MessageQueue } from "../domain/queue.ts";
 import { Access } from "./access.ts";
@@ -11,6 +12,7 @@ import { type AnswerRequest, ReplyLink, RequestLink } from "./request-node.ts";
 import { type Connection, type EventContext, type Link, container as rhea, type Session } from "./rhea.ts";
 import { type AccessKey, entityPath } from "./sas.ts";
 import { mechanisms, provedKey } from "./sasl.ts";
+import { describeSession, SessionAcceptance, type SessionRequest, wantedSession } from "./session-acceptance.ts";
 import { SessionState } from "./session-state.ts";
 import { WorkCycle } from "./work-cycle.ts";
 
@@ -38,7 +40,8 @@ export class AmqpServer {
   readonly #cycle: WorkCycle;
   readonly #onFatal: (error: unknown) => void;
   readonly #clients = new Map<Connection, Client>();
-  readonly #consumers = new Map<MessageQueue, ConsumerLink[]>();
+  readonly #consumers = new Map<MessageSource, ConsumerLink[]>();
+  readonly #acceptance = new SessionAcceptance();
   readonly #container = rhea.create_container({ id: "millrace-servicebus" });
   readonly #server: Server;
   #timer: NodeJS.Timeout | undefined;
@@ -177,17 +180,62 @@ export class AmqpServer {
       this.#refuse(link!, "amqp:not-found", notFound(path));
       return;
     }
-    const consumers = this.#consumers.get(queue) ?? [];
-    this.#consumers.set(queue, consumers);
-    const consumer: ConsumerLink = new ConsumerLink({
-      link: link!,
-      session: state,
+    const wanted = wantedSession(link!);
+    if (queue.sessions && wanted === undefined) {
+      const description = `It is not possible for ${path}, which requires sessions, to create a receiver without one.`;
+      this.#refuse(link!, "amqp:not-allowed", description);
+    } else if (!queue.sessions && wanted !== undefined) {
+      this.#refuse(
+        link!,
+        "amqp:not-allowed",
+        `A session receiver cannot be created on ${path}, which has no sessions.`,
+      );
+    } else if (wanted === undefined) this.#consume(state, link!, queue);
+    else this.#acceptSession(state, link!, queue, wanted ?? undefined);
+  }
+
+  #acceptSession(state: SessionState, link: Link, queue: MessageQueue, sessionId: string | undefined): void {
+    const request: SessionRequest = {
+      link,
       queue,
+      sessionId,
+      grant: (held) => {
+        describeSession(link, held);
+        this.#consume(state, link, held);
+      },
+      refuse: (condition, description) => {
+        state.endpoints.delete(link);
+        this.#refuse(link, condition, description);
+      },
+    };
+    state.endpoints.set(link, { closed: () => this.#acceptance.cancel(request) });
+    this.#acceptance.request(request);
+  }
+
+  #consume(state: SessionState, link: Link, source: MessageSource): void {
+    const consumers = this.#consumers.get(source) ?? [];
+    this.#consumers.set(source, consumers);
+    const consumer: ConsumerLink = new ConsumerLink({
+      link,
+      session: state,
+      source,
       cycle: this.#cycle,
-      onClosed: () => consumers.splice(consumers.indexOf(consumer), 1),
+      onClosed: () => {
+        consumers.splice(consumers.indexOf(consumer), 1);
+        if (consumers.length === 0) this.#consumers.delete(source);
+        this.#cycle.request(); // what it held may be another's now
+      },
+      onLost: () => {
+        state.detached(link);
+        this.#refuse(
+          link,
+          "com.microsoft:session-lock-lost",
+          "The session lock has expired; accept the session again.",
+        );
+      },
     });
     consumers.push(consumer);
-    this.#bind(state, link!, consumer);
+    this.#bind(state, link, consumer);
   }
 
   /** Finds what an attaching link needs, or refuses it. */
@@ -240,10 +288,15 @@ export class AmqpServer {
     for (const { sessions } of this.#clients.values()) for (const session of sessions.values()) session.flush();
     this.#namespace.releaseScheduled();
     for (const queue of this.#namespace.queues) queue.releaseExpiredLocks();
+    this.#acceptance.serve();
     let more = false;
-    for (const [queue, consumers] of this.#consumers) {
+    for (const [source, consumers] of this.#consumers) {
+      if (source.lost) {
+        for (const consumer of [...consumers]) consumer.lose();
+        continue;
+      }
       let idle = 0;
-      while (queue.hasReady && idle < consumers.length) {
+      while (source.hasReady && idle < consumers.length) {
         const consumer = consumers.shift()!;
         consumers.push(consumer);
         const transmit = consumer.take();
@@ -251,7 +304,7 @@ export class AmqpServer {
         idle = transmit ? 0 : idle + 1;
       }
       for (const consumer of consumers) {
-        const unfinished = queue.hasReady && consumer.wantsMore;
+        const unfinished = source.hasReady && consumer.wantsMore;
         more ||= unfinished;
         if (consumer.draining && !unfinished) transmissions.push(() => consumer.finishDrain());
       }

@@ -1,5 +1,4 @@
-import type { Settlement } from "../domain/message.ts";
-import type { MessageQueue } from "../domain/queue.ts";
+import type { MessageSource, Settlement } from "../domain/message.ts";
 import { tokenToTag } from "./lock-token.ts";
 import type { DeliveryAnswer, DeliveryOwner } from "./outgoing-transfers.ts";
 import { type FlowFields, frames, type Link, type Outcome } from "./rhea.ts";
@@ -11,14 +10,15 @@ import type { WorkCycle } from "./work-cycle.ts";
 const MESSAGES_PER_TURN = 256;
 const SOCKET_BYTES = 2 << 20;
 
-/** A client's receiver on a queue, a subscription or a dead-letter queue. */
+/** A client's receiver on a queue, a subscription, a dead-letter queue or a session of one. */
 export class ConsumerLink implements DeliveryOwner, Endpoint {
-  readonly queue: MessageQueue;
+  readonly source: MessageSource;
   readonly #link: Link;
   readonly #session: SessionState;
   readonly #cycle: WorkCycle;
   readonly #removes: boolean;
   readonly #onClosed: () => void;
+  readonly #onLost: () => void;
   readonly #tokens = new Map<number, string>();
   #reserved = 0;
   #draining = false;
@@ -27,15 +27,17 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
   constructor(options: {
     link: Link;
     session: SessionState;
-    queue: MessageQueue;
+    source: MessageSource;
     cycle: WorkCycle;
     onClosed: () => void;
+    onLost: () => void;
   }) {
     this.#link = options.link;
     this.#session = options.session;
-    this.queue = options.queue;
+    this.source = options.source;
     this.#cycle = options.cycle;
     this.#onClosed = options.onClosed;
+    this.#onLost = options.onLost;
     this.#removes = options.link.snd_settle_mode === 1; // "settled": receive and delete
     this.#link.on_flow = ({ performative }) => this.#onFlow(performative);
   }
@@ -44,12 +46,12 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
   take(): (() => void) | undefined {
     if (!this.#hasRoom()) return undefined;
     if (this.#removes) {
-      const removed = this.queue.removeNext();
+      const removed = this.source.removeNext();
       if (!removed) return undefined;
       this.#reserved++;
       return () => this.#transmit(() => ({ tag: Buffer.alloc(0), content: encodeDelivery(removed) }));
     }
-    const lock = this.queue.lockNext();
+    const lock = this.source.lockNext();
     if (!lock) return undefined;
     this.#reserved++;
     return () =>
@@ -92,7 +94,7 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
   decided(deliveryId: number, outcome: Outcome | undefined, answer: DeliveryAnswer): void {
     const token = this.#tokens.get(deliveryId);
     this.#tokens.delete(deliveryId);
-    const held = token !== undefined && this.queue.settle(token, settlementOf(outcome));
+    const held = token !== undefined && this.source.settle(token, settlementOf(outcome));
     this.#cycle.afterCommit(() => {
       if (!this.#open) return;
       if (held) answer.same();
@@ -101,9 +103,15 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
     });
   }
 
+  /** The source is no longer this receiver's. */
+  lose(): void {
+    this.#onLost();
+  }
+
   closed(): void {
     this.#open = false;
     this.#session.outgoing.abandon(this);
+    this.source.release();
     this.#onClosed();
   }
 

@@ -5,11 +5,13 @@ import type { AnswerRequest } from "./request-node.ts";
 import type { DecodedMessage } from "./rhea.ts";
 import { RULE_REQUESTS } from "./rule-requests.ts";
 import { SCHEDULE_REQUESTS } from "./schedule-requests.ts";
+import { SESSION_REQUESTS } from "./session-requests.ts";
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   ...MESSAGE_REQUESTS,
   ...SCHEDULE_REQUESTS,
   ...RULE_REQUESTS,
+  ...SESSION_REQUESTS,
 };
 
 /** The `$management` node of one entity (Azure's "AMQP request/response operations"). */

@@ -14,6 +14,7 @@ import {
 import type { NodeResponse } from "./request-node.ts";
 import { types } from "./rhea.ts";
 import { amendWith, encodeDelivery } from "./sections.ts";
+import { sessionLost } from "./session-requests.ts";
 
 const TIMESTAMP = 0x83;
 const UUID_BYTES = 16;
@@ -29,7 +30,9 @@ export const MESSAGE_REQUESTS: Readonly<Record<string, Operation>> = {
 
 function peekMessage(queue: MessageQueue, body: Body): NodeResponse {
   const count = Math.min(Number(body["message-count"] ?? 1), MESSAGES_PER_PEEK);
-  const found = queue.peek(longOf(body["from-sequence-number"]), count);
+  const sessionId = body["session-id"];
+  const inSession = queue.sessions && typeof sessionId === "string" ? sessionId : undefined;
+  const found = queue.peek(longOf(body["from-sequence-number"]), count, inSession);
   if (found.length === 0) return nothingFound("No messages");
   return ok({ messages: found.map((message) => ({ message: encodeDelivery(message) })) });
 }
@@ -48,7 +51,10 @@ function updateDisposition(queue: MessageQueue, body: Body): NodeResponse {
 }
 
 function receiveBySequenceNumber(queue: MessageQueue, body: Body): NodeResponse {
-  const locks = queue.lockDeferred(listOf(body["sequence-numbers"]).map(longOf));
+  const sessionId = String(body["session-id"] ?? "");
+  const session = queue.sessions?.held(sessionId);
+  if (queue.sessions && !session) return sessionLost(sessionId);
+  const locks = queue.lockDeferred(listOf(body["sequence-numbers"]).map(longOf), session);
   if (locks.length === 0)
     return failure(404, "com.microsoft:message-not-found", "None of the messages is deferred here.");
   const removes = Number(body["receiver-settle-mode"] ?? 1) === 0;

@@ -1,5 +1,6 @@
 import type { Namespace, Target } from "../domain/namespace.ts";
 import type { Arrival, ArrivalSink } from "./incoming-transfers.ts";
+import { refusalOf } from "./refusals.ts";
 import { type AmqpError, type Link, message } from "./rhea.ts";
 import { readOffered, unpackBatch } from "./sections.ts";
 import type { Endpoint, SessionState } from "./session-state.ts";
@@ -60,11 +61,8 @@ export class ProducerLink implements ArrivalSink, Endpoint {
     }
     try {
       const offered = (format === BATCH_FORMAT ? unpackBatch(content) : [content]).map(readOffered);
-      if (this.#namespace.send(this.#target, offered)) return undefined;
-      return {
-        condition: "amqp:resource-limit-exceeded",
-        description: `${this.#target.name} is full; receive messages or raise MaxSizeInMegabytes.`,
-      };
+      const refusal = this.#namespace.send(this.#target, offered);
+      return refusal && refusalOf(refusal, this.#target);
     } catch (error) {
       if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
       return { condition: "amqp:decode-error", description: `Not an AMQP message: ${error.message}.` };

@@ -90,6 +90,8 @@ export interface Container extends EventEmitter {
 
 export interface Connection extends EventEmitter {
   accept(socket: Socket): void;
+  /** Has the endpoints' `_process` called soon. */
+  _register(): void;
   close(error?: AmqpError): void;
   readonly socket: Socket;
   readonly max_frame_size: number | undefined;
@@ -98,6 +100,8 @@ export interface Connection extends EventEmitter {
 
 export interface Terminus extends Described {
   readonly address?: string | null;
+  /** Sources only; described values come with their descriptor. */
+  filter?: Readonly<Record<string, unknown>> | null;
 }
 
 export interface Link {
@@ -106,6 +110,7 @@ export interface Link {
   readonly session: Session;
   readonly source: Terminus | null;
   readonly target: Terminus | null;
+  readonly properties: Readonly<Record<string, unknown>> | null | undefined;
   readonly snd_settle_mode: number | undefined;
   readonly rcv_settle_mode: number | undefined;
   readonly local: {
@@ -116,6 +121,7 @@ export interface Link {
       snd_settle_mode: number;
       rcv_settle_mode: number;
       max_message_size: number;
+      properties: Readonly<Record<string, unknown>>;
     };
   };
   credit: number;
@@ -124,6 +130,8 @@ export interface Link {
   on_flow(frame: { performative: FlowFields }): void;
   is_receiver(): boolean;
   close(error?: AmqpError): void;
+  /** Writes what is due (attach, flow, detach); replaced while an attach is held back. */
+  _process(): void;
   /** Receivers only: grants credit to the peer. */
   flow(credit: number): void;
 }

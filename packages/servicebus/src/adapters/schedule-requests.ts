@@ -1,6 +1,7 @@
 import type { OfferedMessage } from "../domain/message.ts";
 import type { Namespace, Target } from "../domain/namespace.ts";
 import { type Body, failure, listOf, longOf, longs, type Operation, ok, onTarget } from "./management-operation.ts";
+import { refusalOf } from "./refusals.ts";
 import type { NodeResponse } from "./request-node.ts";
 import { readOffered } from "./sections.ts";
 
@@ -27,8 +28,9 @@ function scheduleMessage(namespace: Namespace, target: Target, body: Body): Node
     return failure(400, "amqp:decode-error", `Not an AMQP message: ${error.message}.`);
   }
   const numbers = namespace.schedule(target, offered);
-  if (!numbers) return failure(403, "amqp:resource-limit-exceeded", `${target.name} is full.`);
-  return ok({ "sequence-numbers": longs(numbers) });
+  if (typeof numbers !== "string") return ok({ "sequence-numbers": longs(numbers) });
+  const { condition, description } = refusalOf(numbers, target);
+  return failure(numbers === "full" ? 403 : 400, condition, description);
 }
 
 function cancelScheduledMessage(_namespace: Namespace, target: Target, body: Body): NodeResponse {

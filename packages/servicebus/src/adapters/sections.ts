@@ -116,11 +116,14 @@ export function unpackBatch(content: Buffer): Buffer[] {
 /** @throws RangeError when the bytes are no AMQP message */
 export function readOffered(content: Buffer): OfferedMessage {
   const sections = split(content);
-  const messageId = fieldsOf(sections.properties)[0];
+  const properties = fieldsOf(sections.properties);
+  const messageId = properties[0];
+  const sessionId = properties[FIELDS.sessionId.at];
   const ttl = fieldsOf(sections.header)[2]?.value;
   return {
     messageId: messageId?.value == null ? undefined : textOf(messageId.value),
     ttlMs: typeof ttl === "number" ? ttl : undefined,
+    sessionId: sessionId?.value == null ? undefined : textOf(sessionId.value),
     scheduledFor: scheduledTime(sections.messageAnnotations),
     content,
     fields: () => readFields(sections),

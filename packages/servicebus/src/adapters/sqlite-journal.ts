@@ -7,6 +7,7 @@ import type { Namespace } from "../domain/namespace.ts";
 import type { RuleDefinition } from "../domain/rule.ts";
 import type { ScheduledMessage } from "../domain/schedule.ts";
 import type { SequenceCounter } from "../domain/sequence-counter.ts";
+import type { SessionState } from "../domain/sessions.ts";
 import { rulesToText, textToRules } from "./rule-text.ts";
 import { readOffered } from "./sections.ts";
 
@@ -38,6 +39,13 @@ const SCHEMA = `
     content BLOB NOT NULL,
     PRIMARY KEY (entity, sequence_number)
   );
+  CREATE TABLE IF NOT EXISTS session_states (
+    queue TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    state BLOB NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (queue, session_id)
+  );
   CREATE TABLE IF NOT EXISTS rules (subscription TEXT PRIMARY KEY, rules TEXT NOT NULL) WITHOUT ROWID;
 `;
 
@@ -58,6 +66,13 @@ interface MessageRow {
   amendments: Uint8Array | null;
   content: Uint8Array;
   scheduled_for: number | null;
+}
+
+interface SessionStateRow {
+  queue: string;
+  session_id: string;
+  state: Uint8Array;
+  updated_at: number;
 }
 
 interface ScheduledRow {
@@ -84,6 +99,8 @@ export class SqliteJournal implements Journal {
   readonly #remember;
   readonly #forget;
   readonly #writeRules;
+  readonly #keepState;
+  readonly #dropState;
   readonly #moved = new Set<SequenceCounter>();
   #inTransaction = false;
 
@@ -115,6 +132,8 @@ export class SqliteJournal implements Journal {
     );
     this.#unschedule = this.#db.prepare("DELETE FROM scheduled WHERE entity = ? AND sequence_number = ?");
     this.#remember = this.#db.prepare("INSERT OR REPLACE INTO history VALUES (?, ?, ?)");
+    this.#keepState = this.#db.prepare("INSERT OR REPLACE INTO session_states VALUES (?, ?, ?, ?)");
+    this.#dropState = this.#db.prepare("DELETE FROM session_states WHERE queue = ? AND session_id = ?");
     this.#writeRules = this.#db.prepare("INSERT OR REPLACE INTO rules VALUES (?, ?)");
     this.#forget = this.#db.prepare("DELETE FROM history WHERE entity = ? AND message_id = ?");
   }
@@ -145,7 +164,12 @@ export class SqliteJournal implements Journal {
     }
     for (const row of this.#db.prepare("SELECT * FROM messages ORDER BY queue, sequence_number").iterate()) {
       const stored = row as unknown as MessageRow;
-      namespace.queue(stored.queue)?.restore(toMessage(stored));
+      const queue = namespace.queue(stored.queue);
+      queue?.restore(toMessage(stored, queue.settings.requiresSession));
+    }
+    for (const row of this.#db.prepare("SELECT * FROM session_states").iterate()) {
+      const { queue, session_id, state, updated_at } = row as unknown as SessionStateRow;
+      namespace.queue(queue)?.sessions?.restoreState(session_id, { state: bufferOf(state), updatedAt: updated_at });
     }
     this.#db.prepare("DELETE FROM history WHERE expires_at <= ?").run(now);
     for (const row of this.#db.prepare("SELECT * FROM history ORDER BY expires_at").iterate()) {
@@ -218,6 +242,12 @@ export class SqliteJournal implements Journal {
     this.#writeRules.run(subscription, rulesToText(rules));
   }
 
+  writeSessionState(queue: string, sessionId: string, kept: SessionState | undefined): void {
+    this.#begin();
+    if (kept) this.#keepState.run(queue, sessionId, kept.state, kept.updatedAt);
+    else this.#dropState.run(queue, sessionId);
+  }
+
   commit(): void {
     if (!this.#inTransaction) return;
     for (const { name, last, enqueued } of this.#moved) this.#advance.run(name, last, enqueued);
@@ -238,12 +268,15 @@ export class SqliteJournal implements Journal {
   }
 }
 
-function toMessage(row: MessageRow): StoredMessage {
+/** The session is read from the message itself, which is where a sender has written it. */
+function toMessage(row: MessageRow, inSession: boolean): StoredMessage {
+  const content = bufferOf(row.content);
   return {
     sequenceNumber: row.sequence_number,
     enqueuedAt: row.enqueued_at,
     expiresAt: row.expires_at ?? undefined,
-    content: bufferOf(row.content),
+    content,
+    sessionId: inSession ? readOffered(content).sessionId : undefined,
     scheduledFor: row.scheduled_for ?? undefined,
     deliveryCount: row.delivery_count,
     deferred: row.deferred === 1,

@@ -2,6 +2,7 @@ import type { StoredMessage } from "./message.ts";
 import type { RuleDefinition } from "./rule.ts";
 import type { ScheduledMessage } from "./schedule.ts";
 import type { SequenceCounter } from "./sequence-counter.ts";
+import type { SessionState } from "./sessions.ts";
 
 /**
  * What the broker writes down. Calls are collected and become durable together at `commit`; nothing is told to a client
@@ -22,6 +23,7 @@ export interface Journal {
   forget(entity: string, messageId: string): void;
   /** All rules of a subscription, in place of what was written before. */
   writeRules(subscription: string, rules: readonly RuleDefinition[]): void;
+  writeSessionState(queue: string, sessionId: string, state: SessionState | undefined): void;
   commit(): void;
 }
 
@@ -35,5 +37,6 @@ export const volatileJournal: Journal = {
   remember() {},
   forget() {},
   writeRules() {},
+  writeSessionState() {},
   commit() {},
 };

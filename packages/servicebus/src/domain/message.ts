@@ -1,3 +1,4 @@
+import type { HeldSession } from "./sessions.ts";
 import type { SqlValue, SystemProperty } from "./sql-expression.ts";
 
 /** What a rule may look at in a message. */
@@ -24,6 +25,7 @@ export interface OfferedMessage {
   /** The key of duplicate detection; a message without one is never a duplicate. */
   readonly messageId?: string;
   readonly ttlMs?: number;
+  readonly sessionId?: string;
   /** When it is to be enqueued (epoch milliseconds), if later than now. */
   readonly scheduledFor?: number;
   readonly content: Buffer;
@@ -46,6 +48,8 @@ export interface StoredMessage {
   readonly enqueuedAt: number;
   readonly expiresAt: number | undefined;
   readonly content: Buffer;
+  /** Only where the queue has sessions. */
+  readonly sessionId: string | undefined;
   /** When it was due, if it was sent for later: receivers are shown it as a scheduled message from then on. */
   readonly scheduledFor: number | undefined;
   /** Failed deliveries so far: 0 at the first delivery. */
@@ -59,7 +63,21 @@ export interface StoredMessage {
 export interface Lock {
   readonly token: string;
   readonly message: StoredMessage;
+  /** The session whose lock this one belongs to: it ends with it. */
+  readonly session: HeldSession | undefined;
   lockedUntil: number;
+}
+
+/** What a receiver takes messages from: a queue, or a session it holds. */
+export interface MessageSource {
+  readonly hasReady: boolean;
+  /** True once the receiver has lost it, and must be told. */
+  readonly lost: boolean;
+  lockNext(): Lock | undefined;
+  removeNext(): StoredMessage | undefined;
+  settle(token: string, settlement: Settlement): boolean;
+  /** The receiver is gone. */
+  release(): void;
 }
 
 /** A new encoding of the amendments, given the earlier ones. */

@@ -40,10 +40,15 @@ export interface Target {
   readonly maxBytes: number;
   readonly history: DuplicateHistory | undefined;
   readonly schedule: Schedule;
+  /** A queue with sessions refuses a message without one; a topic leaves that to its subscriptions. */
+  readonly requiresSession: boolean;
   /** A queue's own; a topic needs numbers only for what is scheduled. */
   readonly numbers: SequenceCounter;
   readonly branches: readonly Branch[];
 }
+
+/** Why nothing of what was sent is stored. */
+export type Refusal = "full" | "session-missing";
 
 /** A queue that gets what a target is sent: everything, or what a subscription's rules say. */
 interface Branch {
@@ -67,9 +72,10 @@ export class Namespace {
       const schedule = new Schedule({ entity: name, journal });
       const queue = this.#addQueue(name, settings, schedule);
       const branches = [{ queue, rules: undefined }];
-      const { maxBytes } = settings;
+      const { maxBytes, requiresSession } = settings;
+      const { numbers } = queue;
       this.#addTarget(
-        { name, maxMessageBytes, maxBytes, schedule, numbers: queue.numbers, branches },
+        { name, maxMessageBytes, maxBytes, requiresSession, schedule, numbers, branches },
         duplicateWindowMs,
       );
     }
@@ -77,7 +83,10 @@ export class Namespace {
       const branches = subscriptions.map((subscription) => this.#addSubscription(name, subscription));
       const schedule = new Schedule({ entity: name, journal });
       const numbers = new SequenceCounter({ name, journal });
-      this.#addTarget({ name, maxMessageBytes, maxBytes, schedule, numbers, branches }, duplicateWindowMs);
+      this.#addTarget(
+        { name, maxMessageBytes, maxBytes, requiresSession: false, schedule, numbers, branches },
+        duplicateWindowMs,
+      );
     }
   }
 
@@ -106,18 +115,20 @@ export class Namespace {
 
   /**
    * Stores messages in every queue that takes them, or schedules them, all or none; a duplicate is accepted and not stored.
-   * @returns false when a queue has no room left
+   * @returns why nothing was stored, if so
    */
-  send(target: Target, offered: readonly OfferedMessage[]): boolean {
-    if (!this.#hasRoom(target, offered)) return false;
+  send(target: Target, offered: readonly OfferedMessage[]): Refusal | undefined {
+    const refusal = this.#refusal(target, offered);
+    if (refusal) return refusal;
     const now = this.#around.now();
     for (const message of offered) this.#accept(target, message, now);
-    return true;
+    return undefined;
   }
 
   /** As `send`; answers a number for each message, by which it can be cancelled until it is due. */
-  schedule(target: Target, offered: readonly OfferedMessage[]): number[] | undefined {
-    if (!this.#hasRoom(target, offered)) return undefined;
+  schedule(target: Target, offered: readonly OfferedMessage[]): number[] | Refusal {
+    const refusal = this.#refusal(target, offered);
+    if (refusal) return refusal;
     const now = this.#around.now();
     return offered.map((message) => this.#accept(target, message, now) ?? target.numbers.next());
   }
@@ -140,6 +151,11 @@ export class Namespace {
       if (dueAt !== undefined && (earliest === undefined || dueAt < earliest)) earliest = dueAt;
     }
     return earliest;
+  }
+
+  #refusal(target: Target, offered: readonly OfferedMessage[]): Refusal | undefined {
+    if (target.requiresSession && offered.some(({ sessionId }) => sessionId === undefined)) return "session-missing";
+    return this.#hasRoom(target, offered) ? undefined : "full";
   }
 
   /** What is scheduled counts as stored wherever it will go, so that there is room when it is due. */
@@ -196,7 +212,13 @@ export class Namespace {
   #addQueue(name: string, settings: QueueSettings, schedule?: Schedule): MessageQueue {
     const deadLetterQueue = new MessageQueue({
       name: name + DEAD_LETTER,
-      settings: { ...settings, maxDeliveryCount: undefined, defaultTtlMs: undefined, deadLetterExpired: false },
+      settings: {
+        ...settings,
+        maxDeliveryCount: undefined,
+        defaultTtlMs: undefined,
+        deadLetterExpired: false,
+        requiresSession: false,
+      },
       around: this.#around,
     });
     const queue = new MessageQueue({ name, settings, around: this.#around, deadLetterQueue, schedule });

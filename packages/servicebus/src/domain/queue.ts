@@ -1,8 +1,9 @@
 import type { Journal } from "./journal.ts";
-import type { DeadLetter, Lock, OfferedMessage, Settlement, StoredMessage } from "./message.ts";
+import type { DeadLetter, Lock, MessageSource, OfferedMessage, Settlement, StoredMessage } from "./message.ts";
 import type { Schedule } from "./schedule.ts";
 import { SequenceCounter } from "./sequence-counter.ts";
 import { SequenceQueue } from "./sequence-queue.ts";
+import { type HeldSession, Sessions } from "./sessions.ts";
 
 export interface QueueSettings {
   readonly lockDurationMs: number;
@@ -10,6 +11,8 @@ export interface QueueSettings {
   readonly maxDeliveryCount: number | undefined;
   readonly defaultTtlMs: number | undefined;
   readonly deadLetterExpired: boolean;
+  /** Messages belong to sessions, and a receiver holds one of those. */
+  readonly requiresSession: boolean;
   readonly maxBytes: number;
 }
 
@@ -35,17 +38,19 @@ export interface Surroundings {
  * The state machine of one queue, subscription or dead-letter queue: waiting → locked → gone, waiting again, deferred or
  * dead-lettered. It owns no timer and does no I/O: time is asked for, and what must survive goes to the journal.
  */
-export class MessageQueue {
+export class MessageQueue implements MessageSource {
   readonly name: string;
   readonly settings: QueueSettings;
   readonly deadLetterQueue: MessageQueue | undefined;
   /** Messages sent to this queue for later; a subscription has none, since they wait in its topic. */
   readonly schedule: Schedule | undefined;
   readonly numbers: SequenceCounter;
+  /** Only where the queue requires sessions: then receivers take messages from one of these. */
+  readonly sessions: Sessions | undefined;
   readonly #around: Surroundings;
   readonly #messages = new Map<number, StoredMessage>();
   readonly #ready = new SequenceQueue();
-  /** In order of expiry: every lock of a queue lasts equally long, and renewing moves one to the end. */
+  /** In order of expiry: every lock of a queue lasts equally long, and renewing moves one to the end; sessions apart. */
   readonly #locks = new Map<string, Lock>();
   #deferredCount = 0;
   #mortalCount = 0;
@@ -63,12 +68,21 @@ export class MessageQueue {
     this.#around = options.around;
     this.deadLetterQueue = options.deadLetterQueue;
     this.schedule = options.schedule;
-    this.numbers = new SequenceCounter({ name: options.name, journal: options.around.journal });
+    const { journal, now } = options.around;
+    this.numbers = new SequenceCounter({ name: options.name, journal });
+    this.sessions = options.settings.requiresSession ? new Sessions({ queue: this, journal, now }) : undefined;
   }
 
   get hasReady(): boolean {
     return this.#ready.size > 0;
   }
+
+  get lost(): boolean {
+    return false;
+  }
+
+  /** Locks live on without the receiver they were given to. */
+  release(): void {}
 
   counts(): QueueCounts {
     return {
@@ -98,34 +112,43 @@ export class MessageQueue {
       enqueuedAt: now,
       expiresAt: Number.isFinite(ttlMs) ? now + ttlMs : undefined,
       content: offered.content,
+      sessionId: this.sessions && offered.sessionId,
       scheduledFor,
       deliveryCount: 0,
       deferred: false,
       deadLetter: undefined,
       amendments: undefined,
     };
-    this.#add(message);
+    if (this.sessions && message.sessionId === undefined && this.deadLetterQueue) {
+      this.deadLetterQueue.#add({ ...message, expiresAt: undefined, deadLetter: { ...NO_SESSION, source: this.name } });
+    } else this.#add(message);
     return message;
   }
 
   /** The next message that has not expired, locked for the taker. */
-  lockNext(): Lock | undefined {
-    const message = this.#nextReady();
-    return message && this.#lock(message);
+  lockNext(session?: HeldSession): Lock | undefined {
+    const message = this.#nextReady(session?.ready ?? this.#ready);
+    return message && this.#lock(message, session);
   }
 
   /** The next message that has not expired, removed: at most once, as the taker asked for. */
-  removeNext(): StoredMessage | undefined {
-    const message = this.#nextReady();
+  removeNext(session?: HeldSession): StoredMessage | undefined {
+    const message = this.#nextReady(session?.ready ?? this.#ready);
     if (message) this.#remove(message);
     return message;
   }
 
-  /** Locks the deferred messages among `sequenceNumbers`; those not deferred, or locked already, are left out. */
-  lockDeferred(sequenceNumbers: readonly number[]): Lock[] {
+  /**
+   * Locks the deferred messages among `sequenceNumbers`; those not deferred, locked already or of another session are left
+   * out.
+   */
+  lockDeferred(sequenceNumbers: readonly number[], session?: HeldSession): Lock[] {
     const locked = new Set([...this.#locks.values()].map((lock) => lock.message.sequenceNumber));
-    const found = sequenceNumbers.filter((at) => this.#messages.get(at)?.deferred && !locked.has(at));
-    return [...new Set(found)].map((at) => this.#lock(this.#messages.get(at)!));
+    const found = sequenceNumbers.filter((at) => {
+      const message = this.#messages.get(at);
+      return message?.deferred && !locked.has(at) && message.sessionId === session?.id;
+    });
+    return [...new Set(found)].map((at) => this.#lock(this.#messages.get(at)!, session));
   }
 
   /** False when the lock is not held (any more): then nothing has changed. */
@@ -155,7 +178,7 @@ export class MessageQueue {
   renew(token: string): number | undefined {
     const lock = this.#locks.get(token);
     const now = this.#around.now();
-    if (!lock || lock.lockedUntil <= now) return undefined;
+    if (!lock || lock.lockedUntil <= now || lock.session) return undefined;
     lock.lockedUntil = now + this.settings.lockDurationMs;
     this.#locks.delete(token);
     this.#locks.set(token, lock);
@@ -164,6 +187,7 @@ export class MessageQueue {
 
   /** Takes back messages whose lock ran out; answers how many. */
   releaseExpiredLocks(): number {
+    if (this.sessions) return this.sessions.releaseExpired();
     const now = this.#around.now();
     let released = 0;
     for (const lock of this.#locks.values()) {
@@ -186,10 +210,28 @@ export class MessageQueue {
     for (const message of this.#messages.values()) {
       if (message.expiresAt !== undefined && message.expiresAt <= now && !locked.has(message)) this.#expire(message);
     }
+    this.sessions?.forgetEmpty();
+  }
+
+  /** For its sessions: whether a message is still there, and not past its time. */
+  isWaiting(sequenceNumber: number): boolean {
+    const message = this.#messages.get(sequenceNumber);
+    if (!message) return false;
+    if (message.expiresAt === undefined || message.expiresAt > this.#around.now()) return true;
+    this.#expire(message);
+    return false;
+  }
+
+  /** For its sessions: takes back a message whose session's lock has ended. */
+  giveBack(lock: Lock, failed: boolean): void {
+    this.#unlock(lock);
+    if (failed) this.#failDelivery(lock.message);
+    else if (!lock.message.deferred) this.#putBack(lock.message);
   }
 
   /** When the next lock runs out, if any is held. */
   nextLockExpiry(): number | undefined {
+    if (this.sessions) return this.sessions.nextExpiry();
     for (const lock of this.#locks.values()) return lock.lockedUntil;
     return undefined;
   }
@@ -197,10 +239,12 @@ export class MessageQueue {
   /**
    * Up to `count` messages from a sequence number on, without locking; locked, deferred and scheduled ones are shown too.
    */
-  peek(fromSequenceNumber: number, count: number): StoredMessage[] {
-    const found = [...this.#messages.keys()].filter((at) => at >= fromSequenceNumber).sort((a, b) => a - b);
+  peek(fromSequenceNumber: number, count: number, sessionId?: string): StoredMessage[] {
+    const inSession = (at: number) => sessionId === undefined || this.#messages.get(at)!.sessionId === sessionId;
+    const found = [...this.#messages.keys()].filter((at) => at >= fromSequenceNumber && inSession(at));
+    found.sort((a, b) => a - b);
     const here = found.slice(0, count).map((at) => this.#messages.get(at)!);
-    const scheduled = this.schedule?.peek(fromSequenceNumber, count) ?? [];
+    const scheduled = this.schedule?.peek(fromSequenceNumber, count, sessionId) ?? [];
     if (scheduled.length === 0) return here;
     return [...here, ...scheduled].sort((a, b) => a.sequenceNumber - b.sequenceNumber).slice(0, count);
   }
@@ -210,8 +254,8 @@ export class MessageQueue {
     this.#store(message);
   }
 
-  #nextReady(): StoredMessage | undefined {
-    for (let at = this.#ready.shift(); at !== undefined; at = this.#ready.shift()) {
+  #nextReady(ready: SequenceQueue): StoredMessage | undefined {
+    for (let at = ready.shift(); at !== undefined; at = ready.shift()) {
       const message = this.#messages.get(at);
       if (!message) continue; // expired while it waited
       if (message.expiresAt === undefined || message.expiresAt > this.#around.now()) return message;
@@ -230,15 +274,23 @@ export class MessageQueue {
     } else this.#remove(message);
   }
 
-  #lock(message: StoredMessage): Lock {
+  #lock(message: StoredMessage, session: HeldSession | undefined): Lock {
     const token = this.#around.newLockToken();
-    const lock = { token, message, lockedUntil: this.#around.now() + this.settings.lockDurationMs };
+    const lockedUntil = session?.lockedUntil ?? this.#around.now() + this.settings.lockDurationMs;
+    const lock = { token, message, session, lockedUntil };
     this.#locks.set(token, lock);
+    session?.locks.add(lock);
     return lock;
   }
 
   #unlock(lock: Lock): void {
     this.#locks.delete(lock.token);
+    lock.session?.locks.delete(lock);
+  }
+
+  #putBack(message: StoredMessage): void {
+    if (this.sessions) this.sessions.putBack(message);
+    else this.#ready.putBack(message.sequenceNumber);
   }
 
   #failDelivery(message: StoredMessage): void {
@@ -253,7 +305,7 @@ export class MessageQueue {
       return;
     }
     this.#around.journal.update(this.name, message);
-    if (!message.deferred) this.#ready.putBack(message.sequenceNumber);
+    if (!message.deferred) this.#putBack(message);
   }
 
   #setDeferred(message: StoredMessage): void {
@@ -263,7 +315,7 @@ export class MessageQueue {
 
   #bury(message: StoredMessage, deadLetter: DeadLetter): void {
     this.#remove(message);
-    this.deadLetterQueue!.#add({ ...message, expiresAt: undefined, deferred: false, deadLetter });
+    this.deadLetterQueue!.#add({ ...message, sessionId: undefined, expiresAt: undefined, deferred: false, deadLetter });
   }
 
   #add(message: StoredMessage): void {
@@ -277,6 +329,7 @@ export class MessageQueue {
     this.#bytes += message.content.length;
     if (message.expiresAt !== undefined) this.#mortalCount++;
     if (message.deferred) this.#deferredCount++;
+    else if (this.sessions) this.sessions.append(message);
     else this.#ready.append(message.sequenceNumber);
   }
 
@@ -288,3 +341,9 @@ export class MessageQueue {
     this.#around.journal.remove(this.name, message.sequenceNumber);
   }
 }
+
+/** In Azure's words; only a subscription gets such a message, since a queue refuses it. */
+const NO_SESSION = {
+  reason: "Session ID is null.",
+  description: "Session enabled entity doesn't allow a message whose session identifier is null.",
+};

@@ -75,14 +75,18 @@ export class Schedule {
   }
 
   /** Up to `count` messages from a sequence number on, in order, as a receiver would be shown them. */
-  peek(fromSequenceNumber: number, count: number): StoredMessage[] {
-    const found = [...this.#waiting.values()].filter(({ sequenceNumber }) => sequenceNumber >= fromSequenceNumber);
+  peek(fromSequenceNumber: number, count: number, sessionId?: string): StoredMessage[] {
+    const found = [...this.#waiting.values()].filter(
+      ({ sequenceNumber, offered }) =>
+        sequenceNumber >= fromSequenceNumber && (sessionId === undefined || offered.sessionId === sessionId),
+    );
     found.sort((a, b) => a.sequenceNumber - b.sequenceNumber);
     return found.slice(0, count).map(({ sequenceNumber, scheduledAt, offered, dueAt }) => ({
       sequenceNumber,
       enqueuedAt: scheduledAt,
       expiresAt: undefined,
       content: offered.content,
+      sessionId: offered.sessionId,
       scheduledFor: dueAt,
       deliveryCount: 0,
       deferred: false,

@@ -11,6 +11,13 @@ export class SequenceQueue {
     return this.#fresh.length - this.#head + this.#returned.length;
   }
 
+  /** The number that `shift` would take. */
+  peek(): number | undefined {
+    const fresh = this.#fresh[this.#head];
+    const returned = this.#returned[0];
+    return returned !== undefined && (fresh === undefined || returned < fresh) ? returned : fresh;
+  }
+
   append(sequenceNumber: number): void {
     const last = this.#fresh.at(-1);
     if (last !== undefined && this.#head < this.#fresh.length && sequenceNumber < last) this.putBack(sequenceNumber);
