@@ -85,10 +85,10 @@ test("every mistake in the meaning is named: what is not supported is refused ra
   expect(mistakesOf(config)).toEqual([
     "Queues and Topics: the name A is used twice (names ignore case)",
     "Queues/a: LockDuration must be longer than 0 and at most 5 minutes",
-    "Queues/A: ForwardTo is not supported yet",
     "Topics/t: DuplicateDetectionHistoryTimeWindow must lie between 20 seconds and 7 days",
     "Topics/t/Subscriptions/s: the name R is used twice (names ignore case)",
     "Topics/t/Subscriptions/s: Rules/r: the filter cannot be read: expected a property at character 4",
     "Topics/t/Subscriptions/s: Rules/R: the action cannot be read: expected SET or REMOVE at character 1",
+    "Queues/A: ForwardTo: there is no queue or topic b",
   ]);
 });

@@ -1,5 +1,6 @@
 import { type Static, Type } from "typebox";
 import { Value } from "typebox/value";
+import { entityPath } from "./adapters/sas.ts";
 import type { NamespacePlan } from "./domain/namespace.ts";
 import type { QueueSettings } from "./domain/queue.ts";
 import { compileRule, type RuleDefinition, type RuleFilter } from "./domain/rule.ts";
@@ -169,6 +170,7 @@ export function planNamespace(config: unknown): NamespacePlan {
       };
     }),
   };
+  checkForwarding(plan, mistakes);
   if (mistakes.length > 0) throw new BrokerConfigError(mistakes);
   return plan;
 }
@@ -200,8 +202,7 @@ function sending(properties: Sending, say: Say) {
 }
 
 function receiving(properties: Receiving, entity: Sending, say: Say): QueueSettings {
-  if (properties.ForwardTo) say("ForwardTo is not supported yet");
-  if (properties.ForwardDeadLetteredMessagesTo) say("ForwardDeadLetteredMessagesTo is not supported yet");
+  if (properties.ForwardTo && properties.RequiresSession) say("ForwardTo: an entity with sessions cannot forward");
   const lockDurationMs = milliseconds(properties.LockDuration) ?? LOCK_DURATION_MS;
   if (lockDurationMs <= 0 || lockDurationMs > MAX_LOCK_DURATION_MS) {
     say("LockDuration must be longer than 0 and at most 5 minutes");
@@ -215,7 +216,32 @@ function receiving(properties: Receiving, entity: Sending, say: Say): QueueSetti
     deadLetterExpired: properties.DeadLetteringOnMessageExpiration ?? false,
     requiresSession: properties.RequiresSession ?? false,
     maxBytes: sizeOf(entity),
+    ...(properties.ForwardTo && { forwardTo: entityPath(properties.ForwardTo) }),
+    ...(properties.ForwardDeadLetteredMessagesTo && {
+      forwardDeadLettersTo: entityPath(properties.ForwardDeadLetteredMessagesTo),
+    }),
   };
+}
+
+/** Messages must not be forwarded to nowhere, nor from an entity to itself. */
+function checkForwarding({ queues, topics }: NamespacePlan, mistakes: string[]): void {
+  const targets = new Set([...queues, ...topics].map(({ name }) => name.toLowerCase()));
+  const sources = [
+    ...queues.map(({ name, settings }) => ({ name, settings, where: `Queues/${name}` })),
+    ...topics.flatMap(({ name, subscriptions }) =>
+      subscriptions.map((one) => ({ name, settings: one.settings, where: `Topics/${name}/Subscriptions/${one.name}` })),
+    ),
+  ];
+  for (const { name, settings, where } of sources) {
+    for (const [setting, to] of [
+      ["ForwardTo", settings.forwardTo],
+      ["ForwardDeadLetteredMessagesTo", settings.forwardDeadLettersTo],
+    ]) {
+      if (to === undefined) continue;
+      if (!targets.has(to.toLowerCase())) mistakes.push(`${where}: ${setting}: there is no queue or topic ${to}`);
+      if (to.toLowerCase() === name.toLowerCase()) mistakes.push(`${where}: ${setting}: ${to} would forward to itself`);
+    }
+  }
 }
 
 const sizeOf = (entity: Sending) => (entity.MaxSizeInMegabytes ?? MAX_SIZE_MB) * 1024 * 1024;

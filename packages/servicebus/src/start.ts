@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { AmqpServer } from "./adapters/amqp-server.ts";
+import { readOffered } from "./adapters/sections.ts";
 import { SqliteJournal } from "./adapters/sqlite-journal.ts";
 import { type BrokerConfig, planNamespace } from "./config.ts";
 import { volatileJournal } from "./domain/journal.ts";
@@ -39,7 +40,12 @@ export async function start(options: StartOptions): Promise<Broker> {
   const plan = planNamespace(options.config);
   const accessKey = { name: KEY_NAME, key: options.sharedAccessKey ?? randomBytes(32).toString("base64") };
   const journal = options.dataDir === undefined ? undefined : openJournal(options.dataDir);
-  const around = { now: Date.now, newLockToken: () => randomUUID(), journal: journal ?? volatileJournal };
+  const around = {
+    now: Date.now,
+    newLockToken: () => randomUUID(),
+    journal: journal ?? volatileJournal,
+    read: readOffered,
+  };
   const namespace = new Namespace(plan, around);
   journal?.restore(namespace, Date.now());
 

@@ -73,6 +73,7 @@ export class AmqpServer {
   async listen(port: number, host: string): Promise<number> {
     this.#server.listen({ port, host });
     await once(this.#server, "listening");
+    this.#sweep(); // what is left of an earlier run
     this.#sweepTimer = setInterval(() => this.#sweep(), EXPIRY_SWEEP_MS).unref();
     return (this.#server.address() as AddressInfo).port;
   }
@@ -181,7 +182,10 @@ export class AmqpServer {
       return;
     }
     const wanted = wantedSession(link!);
-    if (queue.sessions && wanted === undefined) {
+    if (queue.settings.forwardTo !== undefined) {
+      const description = `${path} forwards its messages to ${queue.settings.forwardTo}: nobody can receive them here.`;
+      this.#refuse(link!, "amqp:not-allowed", description);
+    } else if (queue.sessions && wanted === undefined) {
       const description = `It is not possible for ${path}, which requires sessions, to create a receiver without one.`;
       this.#refuse(link!, "amqp:not-allowed", description);
     } else if (!queue.sessions && wanted !== undefined) {
@@ -336,6 +340,7 @@ export class AmqpServer {
 
   #sweep(): void {
     for (const queue of this.#namespace.queues) queue.expireMessages();
+    this.#namespace.forwardWaiting();
     this.#cycle.request();
   }
 

@@ -19,6 +19,8 @@ import { sessionLost } from "./session-requests.ts";
 const TIMESTAMP = 0x83;
 const UUID_BYTES = 16;
 const MESSAGES_PER_PEEK = 1000;
+/** Azure's limit. */
+const MESSAGES_PER_DELETION = 4000;
 
 /** Looking at, locking and settling the messages of a queue or subscription. */
 export const MESSAGE_REQUESTS: Readonly<Record<string, Operation>> = {
@@ -26,6 +28,7 @@ export const MESSAGE_REQUESTS: Readonly<Record<string, Operation>> = {
   "com.microsoft:renew-lock": onQueue(renewLock),
   "com.microsoft:update-disposition": onQueue(updateDisposition),
   "com.microsoft:receive-by-sequence-number": onQueue(receiveBySequenceNumber),
+  "com.microsoft:batch-delete-messages": onQueue(deleteMessages),
 };
 
 function peekMessage(queue: MessageQueue, body: Body): NodeResponse {
@@ -61,6 +64,20 @@ function receiveBySequenceNumber(queue: MessageQueue, body: Body): NodeResponse 
   const messages = locks.map((lock) => received(lock, removes));
   if (removes) for (const lock of locks) queue.settle(lock.token, { kind: "complete" });
   return ok({ messages });
+}
+
+function deleteMessages(queue: MessageQueue, body: Body): NodeResponse {
+  const count = Number(body["message-count"] ?? 0);
+  if (!(count >= 1 && count <= MESSAGES_PER_DELETION)) {
+    const description = `Between 1 and ${MESSAGES_PER_DELETION} messages can be deleted at once, not ${count}.`;
+    return failure(400, "com.microsoft:argument-out-of-range", description);
+  }
+  const sessionId = String(body["session-id"] ?? "");
+  const session = queue.sessions?.held(sessionId);
+  if (queue.sessions && !session) return sessionLost(sessionId);
+  const deleted = queue.deleteBefore(Number(body["enqueued-time-utc"] ?? Number.POSITIVE_INFINITY), count, session);
+  if (deleted === 0) return nothingFound("No messages");
+  return ok({ "message-count": types.wrap_int(deleted) });
 }
 
 const received = (lock: Lock, removes: boolean) =>

@@ -145,7 +145,8 @@ const FIELDS: Readonly<Record<SystemProperty, { readonly at: number; readonly wr
 
 /** Most messages are not scheduled: looking for the name's bytes spares them the decoding. */
 function scheduledTime(annotations: Buffer | undefined): number | undefined {
-  if (!annotations?.includes(SCHEDULED_ENQUEUE_TIME)) return undefined;
+  if (!annotations || annotations.length < SCHEDULED_ENQUEUE_TIME.length) return undefined;
+  if (!annotations.includes(SCHEDULED_ENQUEUE_TIME)) return undefined;
   for (const [name, { value }] of typedPairs(entriesOf(annotations))) {
     if (name === SCHEDULED_ENQUEUE_TIME && value instanceof Date) return value.getTime();
   }

@@ -36,8 +36,8 @@ export interface OfferedMessage {
 }
 
 export interface DeadLetter {
-  readonly reason?: string;
-  readonly description?: string;
+  readonly reason?: string | undefined;
+  readonly description?: string | undefined;
   /** The queue or subscription the message died in. */
   readonly source: string;
 }

@@ -1,7 +1,7 @@
 import { DuplicateHistory } from "./duplicate-history.ts";
-import type { OfferedMessage } from "./message.ts";
+import type { OfferedMessage, StoredMessage } from "./message.ts";
 import { MessageProperties } from "./message-properties.ts";
-import { MessageQueue, type QueueSettings, type Surroundings } from "./queue.ts";
+import { MessageQueue, type Origin, type QueueSettings, type Surroundings } from "./queue.ts";
 import type { RuleDefinition } from "./rule.ts";
 import { RuleSet } from "./rule-set.ts";
 import { Schedule } from "./schedule.ts";
@@ -57,6 +57,12 @@ interface Branch {
 }
 
 const DEAD_LETTER = "/$deadletterqueue";
+/** Azure's: how many queues and topics a message may be forwarded through. */
+const MAX_HOPS = 4;
+const TOO_MANY_HOPS = {
+  reason: "MaxTransferHopCountExceeded",
+  description: `The message was forwarded ${MAX_HOPS} times, which is the limit; do the entities forward in a circle?`,
+};
 
 /** All entities of one namespace, by name; names are compared without case, as Azure does. */
 export class Namespace {
@@ -138,7 +144,7 @@ export class Namespace {
     const now = this.#around.now();
     for (const target of this.#targets.values()) {
       for (let due = target.schedule.takeDue(now); due; due = target.schedule.takeDue(now)) {
-        this.#distribute(target, due.offered, due.dueAt);
+        this.#distribute(target, due.offered, 0, { scheduledFor: due.dueAt });
       }
     }
   }
@@ -175,26 +181,65 @@ export class Namespace {
   #accept(target: Target, message: OfferedMessage, now: number): number | undefined {
     if (target.history && !target.history.admit(message.messageId, now)) return undefined;
     const dueAt = message.scheduledFor;
-    if (dueAt === undefined || dueAt <= now) return this.#distribute(target, message);
+    if (dueAt === undefined || dueAt <= now) return this.#distribute(target, message, 0);
     const sequenceNumber = target.numbers.next();
     target.schedule.add({ sequenceNumber, dueAt, scheduledAt: now, offered: message });
     return sequenceNumber;
   }
 
-  #distribute(target: Target, message: OfferedMessage, scheduledFor?: number): number | undefined {
+  /** Gives a message to the queues that take it; `hops` is how often it was forwarded before. */
+  #distribute(target: Target, message: OfferedMessage, hops: number, origin?: Origin): number | undefined {
     let number: number | undefined;
     let properties: MessageProperties | undefined;
-    const read = () => {
-      properties ??= new MessageProperties(message.fields());
-      return properties;
-    };
     for (const { queue, rules } of target.branches) {
       if (!rules || rules.takesEverything) {
-        const stored = queue.enqueue(message, scheduledFor);
-        if (queue.numbers === target.numbers) number = stored.sequenceNumber;
-      } else for (const copy of rules.copiesOf(message, read)) queue.enqueue(copy, scheduledFor);
+        const stored = this.#enter(queue, message, hops, origin);
+        if (queue.numbers === target.numbers) number = stored?.sequenceNumber;
+        continue;
+      }
+      const read = () => {
+        properties ??= new MessageProperties(message.fields());
+        return properties;
+      };
+      for (const copy of rules.copiesOf(message, read)) this.#enter(queue, copy, hops, origin);
     }
     return number;
+  }
+
+  /** Stores a message in a queue, or passes it on where the queue forwards. */
+  #enter(queue: MessageQueue, message: OfferedMessage, hops: number, origin?: Origin): StoredMessage | undefined {
+    if (queue.settings.forwardTo === undefined) return queue.enqueue(message, origin);
+    if (hops >= MAX_HOPS) {
+      queue.refuse(message, TOO_MANY_HOPS, origin);
+      return undefined;
+    }
+    // What is there already goes first, and what finds no room waits here, as in Azure.
+    const forwarded = !queue.hasReady && this.#forward(queue.settings.forwardTo, message, hops + 1, origin);
+    return forwarded ? undefined : queue.enqueue(message, origin);
+  }
+
+  /** False when the destination has no room. */
+  #forward(to: string, message: OfferedMessage, hops: number, origin?: Origin): boolean {
+    const target = this.target(to);
+    if (!target || !this.#hasRoom(target, [message])) return false;
+    if (target.history && !target.history.admit(message.messageId, this.#around.now())) return true;
+    this.#distribute(target, message, hops, origin);
+    return true;
+  }
+
+  /** Passes on what has found no room before, or was there before the queue forwarded. */
+  forwardWaiting(): void {
+    for (const queue of this.#queues.values()) {
+      const { forwardTo } = queue.settings;
+      const target = forwardTo === undefined ? undefined : this.target(forwardTo);
+      if (!target) continue;
+      for (let next = queue.first(); next; next = queue.first()) {
+        const message = this.#around.read(next.content);
+        if (!this.#hasRoom(target, [message])) break;
+        queue.removeNext();
+        this.#forward(forwardTo!, message, 1, next);
+      }
+    }
   }
 
   #addSubscription(topic: string, plan: SubscriptionPlan): Branch {
@@ -218,10 +263,22 @@ export class Namespace {
         defaultTtlMs: undefined,
         deadLetterExpired: false,
         requiresSession: false,
+        forwardTo: undefined,
+        forwardDeadLettersTo: undefined,
       },
       around: this.#around,
     });
-    const queue = new MessageQueue({ name, settings, around: this.#around, deadLetterQueue, schedule });
+    const { forwardDeadLettersTo } = settings;
+    const queue = new MessageQueue({
+      name,
+      settings,
+      around: this.#around,
+      deadLetterQueue,
+      schedule,
+      forwardDeadLetter: (message) =>
+        forwardDeadLettersTo !== undefined &&
+        this.#forward(forwardDeadLettersTo, this.#around.read(message.content), 1, message),
+    });
     this.#queues.set(queue.name.toLowerCase(), queue);
     this.#queues.set(deadLetterQueue.name.toLowerCase(), deadLetterQueue);
     return queue;

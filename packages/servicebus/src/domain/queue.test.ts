@@ -20,7 +20,10 @@ function namespaceWith(changes: Partial<QueueSettings> = {}, duplicateWindowMs?:
     queues: [{ name: "Work", settings: { ...settings, ...changes }, duplicateWindowMs, maxMessageBytes: 100 }],
     topics: [],
   };
-  const around = { now: () => clock.now, newLockToken: () => `token-${++tokens}`, journal: volatileJournal };
+  const read = () => {
+    throw new Error("nothing is forwarded here");
+  };
+  const around = { now: () => clock.now, newLockToken: () => `token-${++tokens}`, journal: volatileJournal, read };
   const namespace = new Namespace(plan, around);
   const send = (messageId: string, more: Partial<OfferedMessage> = {}) =>
     namespace.send(namespace.target("work")!, [

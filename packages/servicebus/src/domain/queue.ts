@@ -14,6 +14,18 @@ export interface QueueSettings {
   /** Messages belong to sessions, and a receiver holds one of those. */
   readonly requiresSession: boolean;
   readonly maxBytes: number;
+  /** The queue or topic that gets what comes in here. */
+  readonly forwardTo?: string;
+  /** The queue or topic that gets this queue's dead letters. */
+  readonly forwardDeadLettersTo?: string;
+}
+
+/** What a message brings from where it was before. */
+export interface Origin {
+  /** When it was due, if it has waited for its time. */
+  readonly scheduledFor?: number;
+  readonly deadLetter?: DeadLetter;
+  readonly amendments?: Buffer;
 }
 
 export interface QueueCounts {
@@ -32,6 +44,8 @@ export interface Surroundings {
   readonly now: () => number;
   readonly newLockToken: () => string;
   readonly journal: Journal;
+  /** Stored content as it was offered. */
+  readonly read: (content: Buffer) => OfferedMessage;
 }
 
 /**
@@ -48,6 +62,7 @@ export class MessageQueue implements MessageSource {
   /** Only where the queue requires sessions: then receivers take messages from one of these. */
   readonly sessions: Sessions | undefined;
   readonly #around: Surroundings;
+  readonly #forwardDeadLetter: (message: StoredMessage) => boolean;
   readonly #messages = new Map<number, StoredMessage>();
   readonly #ready = new SequenceQueue();
   /** In order of expiry: every lock of a queue lasts equally long, and renewing moves one to the end; sessions apart. */
@@ -62,12 +77,15 @@ export class MessageQueue implements MessageSource {
     around: Surroundings;
     deadLetterQueue?: MessageQueue;
     schedule?: Schedule;
+    /** Takes a dead letter elsewhere, if it can. */
+    forwardDeadLetter?: (message: StoredMessage) => boolean;
   }) {
     this.name = options.name;
     this.settings = options.settings;
     this.#around = options.around;
     this.deadLetterQueue = options.deadLetterQueue;
     this.schedule = options.schedule;
+    this.#forwardDeadLetter = options.forwardDeadLetter ?? (() => false);
     const { journal, now } = options.around;
     this.numbers = new SequenceCounter({ name: options.name, journal });
     this.sessions = options.settings.requiresSession ? new Sessions({ queue: this, journal, now }) : undefined;
@@ -100,29 +118,25 @@ export class MessageQueue implements MessageSource {
     return this.#bytes + (this.schedule?.bytes ?? 0) + bytes <= this.settings.maxBytes;
   }
 
-  /** `scheduledFor` is when the message was due, if it has waited for its time. */
-  enqueue(offered: OfferedMessage, scheduledFor?: number): StoredMessage {
-    const now = this.#around.now();
-    const ttlMs = Math.min(
-      offered.ttlMs ?? Number.POSITIVE_INFINITY,
-      this.settings.defaultTtlMs ?? Number.POSITIVE_INFINITY,
-    );
-    const message: StoredMessage = {
-      sequenceNumber: this.numbers.next(),
-      enqueuedAt: now,
-      expiresAt: Number.isFinite(ttlMs) ? now + ttlMs : undefined,
-      content: offered.content,
-      sessionId: this.sessions && offered.sessionId,
-      scheduledFor,
-      deliveryCount: 0,
-      deferred: false,
-      deadLetter: undefined,
-      amendments: undefined,
-    };
-    if (this.sessions && message.sessionId === undefined && this.deadLetterQueue) {
-      this.deadLetterQueue.#add({ ...message, expiresAt: undefined, deadLetter: { ...NO_SESSION, source: this.name } });
-    } else this.#add(message);
+  enqueue(offered: OfferedMessage, origin?: Origin): StoredMessage {
+    const message = this.#newMessage(offered, origin);
+    if (this.sessions && message.sessionId === undefined) this.#refuse(message, NO_SESSION);
+    else this.#add(message);
     return message;
+  }
+
+  /** Stores a message that this queue cannot take as a dead letter. */
+  refuse(offered: OfferedMessage, why: Refused, origin?: Origin): void {
+    this.#refuse(this.#newMessage(offered, origin), why);
+  }
+
+  /** The message that `removeNext` would take. */
+  first(): StoredMessage | undefined {
+    for (let at = this.#ready.peek(); at !== undefined; at = this.#ready.peek()) {
+      if (this.isWaiting(at)) return this.#messages.get(at);
+      this.#ready.shift();
+    }
+    return undefined;
   }
 
   /** The next message that has not expired, locked for the taker. */
@@ -213,7 +227,7 @@ export class MessageQueue implements MessageSource {
     this.sessions?.forgetEmpty();
   }
 
-  /** For its sessions: whether a message is still there, and not past its time. */
+  /** Whether a message is still there, and not past its time. */
   isWaiting(sequenceNumber: number): boolean {
     const message = this.#messages.get(sequenceNumber);
     if (!message) return false;
@@ -227,6 +241,24 @@ export class MessageQueue implements MessageSource {
     this.#unlock(lock);
     if (failed) this.#failDelivery(lock.message);
     else if (!lock.message.deferred) this.#putBack(lock.message);
+  }
+
+  /**
+   * Deletes up to `count` waiting messages that came before a time, the oldest first; those locked, deferred or scheduled
+   * stay. Answers how many.
+   */
+  deleteBefore(time: number, count: number, session?: HeldSession): number {
+    const ready = session?.ready ?? this.#ready;
+    let deleted = 0;
+    for (let at = ready.peek(); at !== undefined && deleted < count; at = ready.peek()) {
+      const message = this.#messages.get(at);
+      if (message && message.enqueuedAt >= time) break;
+      ready.shift();
+      if (!message) continue;
+      this.#remove(message);
+      deleted++;
+    }
+    return deleted;
   }
 
   /** When the next lock runs out, if any is held. */
@@ -252,6 +284,33 @@ export class MessageQueue implements MessageSource {
   /** Puts back what an earlier process had stored, in order of sequence number. */
   restore(message: StoredMessage): void {
     this.#store(message);
+  }
+
+  /** Such a dead letter is not forwarded: where entities forward in a circle, it would come back for ever. */
+  #refuse(message: StoredMessage, why: Refused): void {
+    this.deadLetterQueue!.#add(asDeadLetter(message, { ...why, source: this.name }));
+  }
+
+  #newMessage(offered: OfferedMessage, origin: Origin | undefined): StoredMessage {
+    const now = this.#around.now();
+    // A dead letter's own time may be what has run out: where it is forwarded to, it must not vanish for that.
+    const ownTtlMs = origin?.deadLetter ? undefined : offered.ttlMs;
+    const ttlMs = Math.min(
+      ownTtlMs ?? Number.POSITIVE_INFINITY,
+      this.settings.defaultTtlMs ?? Number.POSITIVE_INFINITY,
+    );
+    return {
+      sequenceNumber: this.numbers.next(),
+      enqueuedAt: now,
+      expiresAt: Number.isFinite(ttlMs) ? now + ttlMs : undefined,
+      content: offered.content,
+      sessionId: this.sessions && offered.sessionId,
+      scheduledFor: origin?.scheduledFor,
+      deliveryCount: 0,
+      deferred: false,
+      deadLetter: origin?.deadLetter,
+      amendments: origin?.amendments,
+    };
   }
 
   #nextReady(ready: SequenceQueue): StoredMessage | undefined {
@@ -315,7 +374,8 @@ export class MessageQueue implements MessageSource {
 
   #bury(message: StoredMessage, deadLetter: DeadLetter): void {
     this.#remove(message);
-    this.deadLetterQueue!.#add({ ...message, sessionId: undefined, expiresAt: undefined, deferred: false, deadLetter });
+    const dead = asDeadLetter(message, deadLetter);
+    if (!this.#forwardDeadLetter(dead)) this.deadLetterQueue!.#add(dead);
   }
 
   #add(message: StoredMessage): void {
@@ -341,6 +401,16 @@ export class MessageQueue implements MessageSource {
     this.#around.journal.remove(this.name, message.sequenceNumber);
   }
 }
+
+type Refused = Omit<DeadLetter, "source">;
+
+const asDeadLetter = (message: StoredMessage, deadLetter: DeadLetter): StoredMessage => ({
+  ...message,
+  sessionId: undefined,
+  expiresAt: undefined,
+  deferred: false,
+  deadLetter,
+});
 
 /** In Azure's words; only a subscription gets such a message, since a queue refuses it. */
 const NO_SESSION = {
