@@ -132,6 +132,8 @@ const MAX_LOCK_DURATION_MS = 300_000;
 const MAX_DELIVERY_COUNT = 10;
 const DUPLICATE_WINDOW_MS = 600_000;
 const MAX_SIZE_MB = 1024;
+/** .NET's longest time span is how Azure's tools write "no time to live". */
+const FOREVER_MS = 10_675_199 * 86_400_000;
 const MAX_MESSAGE_KB = 256;
 
 /** @throws BrokerConfigError naming every mistake */
@@ -208,11 +210,11 @@ function receiving(properties: Receiving, entity: Sending, say: Say): QueueSetti
     say("LockDuration must be longer than 0 and at most 5 minutes");
   }
   const ttls = [properties.DefaultMessageTimeToLive, entity.DefaultMessageTimeToLive].map(milliseconds);
-  const ttlMs = Math.min(...ttls.map((ttl) => ttl ?? Number.POSITIVE_INFINITY));
+  const ttlMs = Math.min(...ttls.map((ttl) => ttl ?? FOREVER_MS));
   return {
     lockDurationMs,
     maxDeliveryCount: properties.MaxDeliveryCount ?? MAX_DELIVERY_COUNT,
-    defaultTtlMs: Number.isFinite(ttlMs) ? ttlMs : undefined,
+    defaultTtlMs: ttlMs < FOREVER_MS ? ttlMs : undefined,
     deadLetterExpired: properties.DeadLetteringOnMessageExpiration ?? false,
     requiresSession: properties.RequiresSession ?? false,
     maxBytes: sizeOf(entity),

@@ -1,11 +1,19 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import path from "node:path";
+import { createSecureContext } from "node:tls";
+import { Administration } from "./adapters/administration.ts";
 import { AmqpServer } from "./adapters/amqp-server.ts";
+import { FrontDoor } from "./adapters/front-door.ts";
+import { type Certificate, makeCertificate } from "./adapters/local-certificate.ts";
 import { readOffered } from "./adapters/sections.ts";
 import { SqliteJournal } from "./adapters/sqlite-journal.ts";
 import { type BrokerConfig, planNamespace } from "./config.ts";
 import { volatileJournal } from "./domain/journal.ts";
 import { Namespace } from "./domain/namespace.ts";
-import type { QueueCounts } from "./domain/queue.ts";
+import type { QueueCounts, Surroundings } from "./domain/queue.ts";
+import { EntityCatalog } from "./entity-catalog.ts";
 
 export interface StartOptions {
   /** 0 takes a free one. */
@@ -24,12 +32,15 @@ export interface Broker extends AsyncDisposable {
   readonly port: number;
   /** For the Azure SDKs; it holds the key. */
   readonly connectionString: string;
+  /** PEM; clients that use TLS (those for administration always do) must trust it. */
+  readonly certificate: string;
   /** Counts of a queue, a subscription (`topic/Subscriptions/name`) or a dead-letter queue. @throws when unknown */
   inspect(entity: string): QueueCounts;
   close(): Promise<void>;
 }
 
 const KEY_NAME = "RootManageSharedAccessKey";
+const HTTP_IDLE_MS = 120_000;
 
 /**
  * Starts a local Azure Service Bus namespace.
@@ -37,7 +48,7 @@ const KEY_NAME = "RootManageSharedAccessKey";
  * @throws Error when the port is taken, or another broker has the data folder open
  */
 export async function start(options: StartOptions): Promise<Broker> {
-  const plan = planNamespace(options.config);
+  planNamespace(options.config); // every mistake in it is told before anything is opened
   const accessKey = { name: KEY_NAME, key: options.sharedAccessKey ?? randomBytes(32).toString("base64") };
   const journal = options.dataDir === undefined ? undefined : openJournal(options.dataDir);
   const around = {
@@ -46,15 +57,28 @@ export async function start(options: StartOptions): Promise<Broker> {
     journal: journal ?? volatileJournal,
     read: readOffered,
   };
-  const namespace = new Namespace(plan, around);
-  journal?.restore(namespace, Date.now());
+  const { catalog, namespace } = populate(options.config, journal, around);
+  const certificate = certificateFor(options);
 
-  const server = new AmqpServer({
+  const administration = new Administration({
+    catalog,
+    namespace,
+    accessKey,
+    now: Date.now,
+    afterCommit: (answer) => server.afterCommit(answer),
+  });
+  const door = new FrontDoor({
+    secureContext: createSecureContext(certificate),
+    amqp: (socket) => server.accept(socket),
+    http: createServer(administration.handle).setTimeout(HTTP_IDLE_MS),
+  });
+  const server: AmqpServer = new AmqpServer({
     namespace,
     accessKey,
     journal: around.journal,
     now: Date.now,
     onFatal: options.onFatal ?? rethrow,
+    door,
   });
   const port = await server.listen(options.port, options.host).catch((cause: NodeJS.ErrnoException) => {
     journal?.close();
@@ -75,6 +99,7 @@ export async function start(options: StartOptions): Promise<Broker> {
       `SharedAccessKey=${accessKey.key}`,
       "UseDevelopmentEmulator=true;", // plain TCP: the SDKs otherwise insist on TLS
     ].join(";"),
+    certificate: certificate.cert,
     inspect(entity) {
       const queue = namespace.queue(entity);
       if (!queue) throw new Error(`There is no queue or subscription named ${entity}.`);
@@ -85,6 +110,25 @@ export async function start(options: StartOptions): Promise<Broker> {
   };
 }
 
+/** The entities of the configuration and those made since, with what they hold. */
+function populate(config: BrokerConfig, journal: SqliteJournal | undefined, around: Surroundings) {
+  try {
+    const catalog = new EntityCatalog({
+      config,
+      changes: journal?.entities() ?? [],
+      now: around.now,
+      keep: (change) => journal?.writeEntity(change),
+    });
+    const namespace = new Namespace(catalog.plan(), around);
+    catalog.govern(namespace);
+    journal?.restore(namespace, around.now());
+    return { catalog, namespace };
+  } catch (error) {
+    journal?.close();
+    throw error;
+  }
+}
+
 function openJournal(dataDir: string): SqliteJournal {
   try {
     return new SqliteJournal(dataDir);
@@ -92,6 +136,20 @@ function openJournal(dataDir: string): SqliteJournal {
     const why = (cause as Error).message;
     throw new Error(`Cannot use ${dataDir} (${why}); is another broker running on it?`, { cause });
   }
+}
+
+/** Kept with the data, so that a client that trusts it still does after a restart. */
+function certificateFor({ dataDir, host }: StartOptions): Certificate {
+  const fresh = () => makeCertificate([...new Set(["localhost", "127.0.0.1", "::1", host])], new Date());
+  if (dataDir === undefined) return fresh();
+  const [keyFile, certificateFile] = ["tls-key.pem", "tls-certificate.pem"].map((name) => path.join(dataDir, name));
+  if (existsSync(keyFile!) && existsSync(certificateFile!)) {
+    return { key: readFileSync(keyFile!, "utf8"), cert: readFileSync(certificateFile!, "utf8") };
+  }
+  const certificate = fresh();
+  writeFileSync(keyFile!, certificate.key, { mode: 0o600 });
+  writeFileSync(certificateFile!, certificate.cert);
+  return certificate;
 }
 
 function rethrow(error: unknown): never {

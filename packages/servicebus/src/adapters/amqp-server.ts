@@ -8,6 +8,7 @@ import { Access } from "./access.ts";
 import { ConsumerLink } from "./consumer-link.ts";
 import { manage } from "./management.ts";
 import { ProducerLink } from "./producer-link.ts";
+import { notFound } from "./refusals.ts";
 import { type AnswerRequest, ReplyLink, RequestLink } from "./request-node.ts";
 import { type Connection, type EventContext, type Link, container as rhea, type Session } from "./rhea.ts";
 import { type AccessKey, entityPath } from "./sas.ts";
@@ -15,9 +16,6 @@ import { mechanisms, provedKey } from "./sasl.ts";
 import { describeSession, SessionAcceptance, type SessionRequest, wantedSession } from "./session-acceptance.ts";
 import { SessionState } from "./session-state.ts";
 import { WorkCycle } from "./work-cycle.ts";
-
-/** In Azure's words, which the SDKs recognise as "entity not found"; the condition alone they take for a network problem. */
-const notFound = (path: string) => `The messaging entity '${path}' could not be found.`;
 
 interface Client {
   readonly access: Access;
@@ -44,6 +42,7 @@ export class AmqpServer {
   readonly #acceptance = new SessionAcceptance();
   readonly #container = rhea.create_container({ id: "millrace-servicebus" });
   readonly #server: Server;
+  readonly #door: { enter(socket: Socket): void; close(): void };
   #timer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
 
@@ -54,6 +53,8 @@ export class AmqpServer {
     now: () => number;
     /** The journal could not be written, or a bug: nothing more can be promised. */
     onFatal: (error: unknown) => void;
+    /** Where connections come in; those that speak AMQP it hands to `accept`. */
+    door: { enter(socket: Socket): void; close(): void };
   }) {
     this.#namespace = options.namespace;
     this.#accessKey = options.accessKey;
@@ -64,7 +65,8 @@ export class AmqpServer {
       deliver: () => this.#deliver(),
       onError: (error) => this.#fail(error),
     });
-    this.#server = createServer((socket) => this.#accept(socket));
+    this.#door = options.door;
+    this.#server = createServer((socket) => this.#door.enter(socket));
     Object.assign(this.#container.sasl_server_mechanisms, mechanisms(options.accessKey));
     this.#listenToRhea();
   }
@@ -83,6 +85,7 @@ export class AmqpServer {
     clearTimeout(this.#timer);
     clearInterval(this.#sweepTimer);
     this.#server.close();
+    this.#door.close();
     this.#cycle.run();
     for (const [connection, { socket }] of this.#clients) {
       connection.close({ condition: "amqp:connection:forced", description: "The broker is stopping." });
@@ -92,7 +95,13 @@ export class AmqpServer {
     this.#cycle.close();
   }
 
-  #accept(socket: Socket): void {
+  /** Runs `answer` once everything done so far is durable. */
+  afterCommit(answer: () => void): void {
+    this.#cycle.afterCommit(answer);
+  }
+
+  /** Takes over a connection that speaks AMQP. */
+  accept(socket: Socket): void {
     socket.setNoDelay(true);
     const connection = this.#container.create_connection({
       max_frame_size: FRAME_BYTES,
@@ -194,7 +203,7 @@ export class AmqpServer {
         "amqp:not-allowed",
         `A session receiver cannot be created on ${path}, which has no sessions.`,
       );
-    } else if (wanted === undefined) this.#consume(state, link!, queue);
+    } else if (wanted === undefined) this.#consume(state, link!, { source: queue, queue });
     else this.#acceptSession(state, link!, queue, wanted ?? undefined);
   }
 
@@ -205,7 +214,7 @@ export class AmqpServer {
       sessionId,
       grant: (held) => {
         describeSession(link, held);
-        this.#consume(state, link, held);
+        this.#consume(state, link, { source: held, queue });
       },
       refuse: (condition, description) => {
         state.endpoints.delete(link);
@@ -216,7 +225,8 @@ export class AmqpServer {
     this.#acceptance.request(request);
   }
 
-  #consume(state: SessionState, link: Link, source: MessageSource): void {
+  #consume(state: SessionState, link: Link, from: { source: MessageSource; queue: MessageQueue }): void {
+    const { source, queue } = from;
     const consumers = this.#consumers.get(source) ?? [];
     this.#consumers.set(source, consumers);
     const consumer: ConsumerLink = new ConsumerLink({
@@ -231,11 +241,8 @@ export class AmqpServer {
       },
       onLost: () => {
         state.detached(link);
-        this.#refuse(
-          link,
-          "com.microsoft:session-lock-lost",
-          "The session lock has expired; accept the session again.",
-        );
+        if (queue.lost) this.#refuse(link, "amqp:not-found", notFound(queue.name));
+        else this.#refuse(link, "com.microsoft:session-lock-lost", "The session lock has expired; accept it again.");
       },
     });
     consumers.push(consumer);

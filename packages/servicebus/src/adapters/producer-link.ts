@@ -1,6 +1,6 @@
 import type { Namespace, Target } from "../domain/namespace.ts";
 import type { Arrival, ArrivalSink } from "./incoming-transfers.ts";
-import { refusalOf } from "./refusals.ts";
+import { notFound, refusalOf } from "./refusals.ts";
 import { type AmqpError, type Link, message } from "./rhea.ts";
 import { readOffered, unpackBatch } from "./sections.ts";
 import type { Endpoint, SessionState } from "./session-state.ts";
@@ -53,6 +53,9 @@ export class ProducerLink implements ArrivalSink, Endpoint {
   }
 
   #store({ content, format }: Arrival): AmqpError | undefined {
+    if (this.#namespace.target(this.#target.name) !== this.#target) {
+      return { condition: "amqp:not-found", description: notFound(this.#target.name) };
+    }
     if (!content) {
       return {
         condition: "amqp:link:message-size-exceeded",

@@ -16,3 +16,6 @@ export function refusalOf(refusal: Refusal, { name }: Target): AmqpError {
       };
   }
 }
+
+/** In Azure's words, which the SDKs recognise as "entity not found"; the condition alone they take for a network problem. */
+export const notFound = (path: string) => `The messaging entity '${path}' could not be found.`;

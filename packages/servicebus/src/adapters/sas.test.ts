@@ -33,6 +33,7 @@ test.each([
   ["another entity", sign({ resource: "sb://host/other" }), "the token was signed for another audience"],
   ["a name that only begins alike", sign({ resource: "sb://host/que" }), "the token was signed for another audience"],
   ["a changed expiry", sign().replace(/se=\d+/, "se=9999999999"), "the signature does not fit the key"],
+  ["what is not well encoded", "SharedAccessSignature sr=%&sig=%&se=1&skn=Root", "the signature does not fit the key"],
   ["no signature", "SharedAccessSignature sr=a&se=1&skn=Root", "the token lacks one of sr, sig, se, skn"],
   ["another kind of token", "eyJhbGciOi", "the token is not a shared access signature"],
 ])("%s is refused", (_case, token, why) => {

@@ -1,5 +1,6 @@
 import type { MessageQueue } from "../domain/queue.ts";
 import type { HeldSession } from "../domain/sessions.ts";
+import { notFound } from "./refusals.ts";
 import { type Link, type Typed, types } from "./rhea.ts";
 
 /** A receiver that asks for a session. */
@@ -44,6 +45,12 @@ export class SessionAcceptance {
   serve(): void {
     for (const [queue, waiting] of this.#waiting) {
       while (waiting.length > 0) {
+        if (queue.lost) {
+          const { request } = waiting[0]!;
+          this.cancel(request);
+          request.refuse("amqp:not-found", notFound(queue.name));
+          continue;
+        }
         const held = queue.sessions!.acceptNext();
         if (!held) break;
         const { request } = waiting[0]!;

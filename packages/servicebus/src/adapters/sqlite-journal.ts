@@ -8,6 +8,7 @@ import type { RuleDefinition } from "../domain/rule.ts";
 import type { ScheduledMessage } from "../domain/schedule.ts";
 import type { SequenceCounter } from "../domain/sequence-counter.ts";
 import type { SessionState } from "../domain/sessions.ts";
+import type { EntityChange, EntityKind } from "../entity-catalog.ts";
 import { rulesToText, textToRules } from "./rule-text.ts";
 import { readOffered } from "./sections.ts";
 
@@ -46,6 +47,13 @@ const SCHEMA = `
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (queue, session_id)
   );
+  CREATE TABLE IF NOT EXISTS entities (
+    path TEXT PRIMARY KEY COLLATE NOCASE,
+    kind TEXT NOT NULL,
+    properties TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS rules (subscription TEXT PRIMARY KEY, rules TEXT NOT NULL) WITHOUT ROWID;
 `;
 
@@ -66,6 +74,27 @@ interface MessageRow {
   amendments: Uint8Array | null;
   content: Uint8Array;
   scheduled_for: number | null;
+}
+
+/** Where each table says whose its rows are. */
+const ENTITY_COLUMNS = [
+  { table: "messages", column: "queue" },
+  { table: "counters", column: "queue" },
+  { table: "session_states", column: "queue" },
+  { table: "scheduled", column: "entity" },
+  { table: "history", column: "entity" },
+  { table: "rules", column: "subscription" },
+] as const;
+
+const deadLettersOf = (entity: string) => `${entity}/$deadletterqueue`;
+
+/** `properties` are JSON, or null where the entity was deleted. */
+interface EntityRow {
+  path: string;
+  kind: EntityKind;
+  properties: string | null;
+  created_at: number;
+  updated_at: number;
 }
 
 interface SessionStateRow {
@@ -101,6 +130,7 @@ export class SqliteJournal implements Journal {
   readonly #writeRules;
   readonly #keepState;
   readonly #dropState;
+  readonly #writeEntity;
   readonly #moved = new Set<SequenceCounter>();
   #inTransaction = false;
 
@@ -134,6 +164,7 @@ export class SqliteJournal implements Journal {
     this.#remember = this.#db.prepare("INSERT OR REPLACE INTO history VALUES (?, ?, ?)");
     this.#keepState = this.#db.prepare("INSERT OR REPLACE INTO session_states VALUES (?, ?, ?, ?)");
     this.#dropState = this.#db.prepare("DELETE FROM session_states WHERE queue = ? AND session_id = ?");
+    this.#writeEntity = this.#db.prepare("INSERT OR REPLACE INTO entities VALUES (?, ?, ?, ?, ?)");
     this.#writeRules = this.#db.prepare("INSERT OR REPLACE INTO rules VALUES (?, ?)");
     this.#forget = this.#db.prepare("DELETE FROM history WHERE entity = ? AND message_id = ?");
   }
@@ -246,6 +277,31 @@ export class SqliteJournal implements Journal {
     this.#begin();
     if (kept) this.#keepState.run(queue, sessionId, kept.state, kept.updatedAt);
     else this.#dropState.run(queue, sessionId);
+  }
+
+  drop(entity: string): void {
+    this.#begin();
+    for (const counter of this.#moved) if (counter.name === entity) this.#moved.delete(counter);
+    for (const { table, column } of ENTITY_COLUMNS) {
+      this.#db.prepare(`DELETE FROM ${table} WHERE ${column} = ? OR ${column} = ?`).run(entity, deadLettersOf(entity));
+    }
+  }
+
+  /** Entities that were created, changed or deleted at run time; what the configuration says of others counts. */
+  entities(): EntityChange[] {
+    return this.#db
+      .prepare("SELECT * FROM entities")
+      .all()
+      .map((row) => {
+        const { path: at, kind, properties, created_at, updated_at } = row as unknown as EntityRow;
+        const known = properties === null ? undefined : JSON.parse(properties);
+        return { path: at, kind, properties: known, createdAt: created_at, updatedAt: updated_at };
+      });
+  }
+
+  writeEntity({ path: at, kind, properties, createdAt, updatedAt }: EntityChange): void {
+    this.#begin();
+    this.#writeEntity.run(at, kind, properties ? JSON.stringify(properties) : null, createdAt, updatedAt);
   }
 
   commit(): void {

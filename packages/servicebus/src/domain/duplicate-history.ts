@@ -6,13 +6,14 @@ import type { Journal } from "./journal.ts";
  */
 export class DuplicateHistory {
   readonly #entity: string;
-  readonly #windowMs: number;
+  /** May be changed; ids that were admitted before keep their time. */
+  windowMs: number;
   readonly #journal: Journal;
   readonly #expiryById = new Map<string, number>();
 
   constructor(options: { entity: string; windowMs: number; journal: Journal }) {
     this.#entity = options.entity;
-    this.#windowMs = options.windowMs;
+    this.windowMs = options.windowMs;
     this.#journal = options.journal;
   }
 
@@ -25,7 +26,7 @@ export class DuplicateHistory {
     this.forgetExpired(now);
     if (messageId === undefined) return true;
     if (this.#expiryById.has(messageId)) return false;
-    const expiresAt = now + this.#windowMs;
+    const expiresAt = now + this.windowMs;
     this.#expiryById.set(messageId, expiresAt);
     this.#journal.remember(this.#entity, messageId, expiresAt);
     return true;

@@ -24,6 +24,8 @@ export interface Journal {
   /** All rules of a subscription, in place of what was written before. */
   writeRules(subscription: string, rules: readonly RuleDefinition[]): void;
   writeSessionState(queue: string, sessionId: string, state: SessionState | undefined): void;
+  /** Everything of an entity that was deleted, its dead letters too. */
+  drop(entity: string): void;
   commit(): void;
 }
 
@@ -38,5 +40,6 @@ export const volatileJournal: Journal = {
   forget() {},
   writeRules() {},
   writeSessionState() {},
+  drop() {},
   commit() {},
 };

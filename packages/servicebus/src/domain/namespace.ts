@@ -36,15 +36,15 @@ export interface NamespacePlan {
 /** Where messages are sent: a queue is a target with one queue that takes everything. */
 export interface Target {
   readonly name: string;
-  readonly maxMessageBytes: number;
-  readonly maxBytes: number;
+  maxMessageBytes: number;
+  maxBytes: number;
   readonly history: DuplicateHistory | undefined;
   readonly schedule: Schedule;
   /** A queue with sessions refuses a message without one; a topic leaves that to its subscriptions. */
   readonly requiresSession: boolean;
   /** A queue's own; a topic needs numbers only for what is scheduled. */
   readonly numbers: SequenceCounter;
-  readonly branches: readonly Branch[];
+  branches: readonly Branch[];
 }
 
 /** Why nothing of what was sent is stored. */
@@ -73,27 +73,85 @@ export class Namespace {
 
   constructor(plan: NamespacePlan, around: Surroundings) {
     this.#around = around;
-    const { journal } = around;
-    for (const { name, settings, duplicateWindowMs, maxMessageBytes } of plan.queues) {
-      const schedule = new Schedule({ entity: name, journal });
-      const queue = this.#addQueue(name, settings, schedule);
-      const branches = [{ queue, rules: undefined }];
-      const { maxBytes, requiresSession } = settings;
-      const { numbers } = queue;
-      this.#addTarget(
-        { name, maxMessageBytes, maxBytes, requiresSession, schedule, numbers, branches },
-        duplicateWindowMs,
-      );
+    this.apply(plan);
+  }
+
+  /**
+   * Makes the namespace what a plan says: entities come, change and go with all they hold. Whether an entity has sessions
+   * or detects duplicates cannot be changed, and the rules of a subscription that exists are its own.
+   */
+  apply(plan: NamespacePlan): void {
+    const planned = new Set([...plan.queues, ...plan.topics].map(({ name }) => name.toLowerCase()));
+    for (const target of [...this.#targets.values()]) if (!planned.has(target.name.toLowerCase())) this.#remove(target);
+    for (const queue of plan.queues) this.#applyQueue(queue);
+    for (const topic of plan.topics) this.#applyTopic(topic);
+  }
+
+  #applyQueue({ name, settings, duplicateWindowMs, maxMessageBytes }: QueuePlan): void {
+    const { maxBytes, requiresSession } = settings;
+    const existing = this.target(name);
+    if (existing) {
+      this.#reconfigure(this.queue(name)!, settings);
+      this.#update(existing, { maxMessageBytes, maxBytes, duplicateWindowMs });
+      return;
     }
-    for (const { name, subscriptions, duplicateWindowMs, maxMessageBytes, maxBytes } of plan.topics) {
-      const branches = subscriptions.map((subscription) => this.#addSubscription(name, subscription));
+    const schedule = new Schedule({ entity: name, journal: this.#around.journal });
+    const queue = this.#addQueue(name, settings, schedule);
+    const { numbers } = queue;
+    const branches = [{ queue, rules: undefined }];
+    const target = { name, maxMessageBytes, maxBytes, requiresSession, schedule, numbers, branches };
+    this.#addTarget(target, duplicateWindowMs);
+  }
+
+  #applyTopic({ name, subscriptions, duplicateWindowMs, maxMessageBytes, maxBytes }: TopicPlan): void {
+    const { journal } = this.#around;
+    if (!this.target(name)) {
       const schedule = new Schedule({ entity: name, journal });
       const numbers = new SequenceCounter({ name, journal });
-      this.#addTarget(
-        { name, maxMessageBytes, maxBytes, requiresSession: false, schedule, numbers, branches },
-        duplicateWindowMs,
-      );
+      const target = { name, maxMessageBytes, maxBytes, requiresSession: false, schedule, numbers, branches: [] };
+      this.#addTarget(target, duplicateWindowMs);
     }
+    const target = this.target(name)!;
+    this.#update(target, { maxMessageBytes, maxBytes, duplicateWindowMs });
+    const before = new Set(target.branches.map(({ queue }) => queue));
+    target.branches = subscriptions.map((plan) => {
+      const path = `${name}/Subscriptions/${plan.name}`;
+      const queue = this.queue(path);
+      if (!queue) return this.#addSubscription(name, plan);
+      before.delete(queue);
+      this.#reconfigure(queue, plan.settings);
+      return { queue, rules: this.rules(path) };
+    });
+    for (const gone of before) this.#removeQueue(gone);
+  }
+
+  #update(
+    target: Target,
+    plan: { maxMessageBytes: number; maxBytes: number; duplicateWindowMs: number | undefined },
+  ): void {
+    target.maxMessageBytes = plan.maxMessageBytes;
+    target.maxBytes = plan.maxBytes;
+    if (target.history && plan.duplicateWindowMs !== undefined) target.history.windowMs = plan.duplicateWindowMs;
+  }
+
+  #reconfigure(queue: MessageQueue, settings: QueueSettings): void {
+    queue.reconfigure(settings);
+    queue.deadLetterQueue!.reconfigure(ofDeadLetters(settings));
+  }
+
+  #remove(target: Target): void {
+    this.#targets.delete(target.name.toLowerCase());
+    for (const { queue } of target.branches) this.#removeQueue(queue);
+    this.#around.journal.drop(target.name);
+  }
+
+  #removeQueue(queue: MessageQueue): void {
+    for (const gone of [queue, queue.deadLetterQueue!]) {
+      gone.retire();
+      this.#queues.delete(gone.name.toLowerCase());
+    }
+    this.#rules.delete(queue.name.toLowerCase());
+    this.#around.journal.drop(queue.name);
   }
 
   /** The queue, subscription (`topic/Subscriptions/name`) or dead-letter queue of that name. */
@@ -257,27 +315,19 @@ export class Namespace {
   #addQueue(name: string, settings: QueueSettings, schedule?: Schedule): MessageQueue {
     const deadLetterQueue = new MessageQueue({
       name: name + DEAD_LETTER,
-      settings: {
-        ...settings,
-        maxDeliveryCount: undefined,
-        defaultTtlMs: undefined,
-        deadLetterExpired: false,
-        requiresSession: false,
-        forwardTo: undefined,
-        forwardDeadLettersTo: undefined,
-      },
+      settings: ofDeadLetters(settings),
       around: this.#around,
     });
-    const { forwardDeadLettersTo } = settings;
-    const queue = new MessageQueue({
+    const queue: MessageQueue = new MessageQueue({
       name,
       settings,
       around: this.#around,
       deadLetterQueue,
       schedule,
-      forwardDeadLetter: (message) =>
-        forwardDeadLettersTo !== undefined &&
-        this.#forward(forwardDeadLettersTo, this.#around.read(message.content), 1, message),
+      forwardDeadLetter: (message) => {
+        const to = queue.settings.forwardDeadLettersTo;
+        return to !== undefined && this.#forward(to, this.#around.read(message.content), 1, message);
+      },
     });
     this.#queues.set(queue.name.toLowerCase(), queue);
     this.#queues.set(deadLetterQueue.name.toLowerCase(), deadLetterQueue);
@@ -293,3 +343,14 @@ export class Namespace {
     this.#targets.set(name.toLowerCase(), { ...target, history });
   }
 }
+
+/** Dead letters stay until somebody takes them. */
+const ofDeadLetters = (settings: QueueSettings): QueueSettings => ({
+  ...settings,
+  maxDeliveryCount: undefined,
+  defaultTtlMs: undefined,
+  deadLetterExpired: false,
+  requiresSession: false,
+  forwardTo: undefined,
+  forwardDeadLettersTo: undefined,
+});

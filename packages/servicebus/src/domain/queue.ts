@@ -54,7 +54,7 @@ export interface Surroundings {
  */
 export class MessageQueue implements MessageSource {
   readonly name: string;
-  readonly settings: QueueSettings;
+  #settings: QueueSettings;
   readonly deadLetterQueue: MessageQueue | undefined;
   /** Messages sent to this queue for later; a subscription has none, since they wait in its topic. */
   readonly schedule: Schedule | undefined;
@@ -67,6 +67,9 @@ export class MessageQueue implements MessageSource {
   readonly #ready = new SequenceQueue();
   /** In order of expiry: every lock of a queue lasts equally long, and renewing moves one to the end; sessions apart. */
   readonly #locks = new Map<string, Lock>();
+  /** Locks of different lengths are held: the next to expire may be any of them. */
+  #locksOutOfOrder = false;
+  #retired = false;
   #deferredCount = 0;
   #mortalCount = 0;
   #bytes = 0;
@@ -81,7 +84,7 @@ export class MessageQueue implements MessageSource {
     forwardDeadLetter?: (message: StoredMessage) => boolean;
   }) {
     this.name = options.name;
-    this.settings = options.settings;
+    this.#settings = options.settings;
     this.#around = options.around;
     this.deadLetterQueue = options.deadLetterQueue;
     this.schedule = options.schedule;
@@ -91,12 +94,27 @@ export class MessageQueue implements MessageSource {
     this.sessions = options.settings.requiresSession ? new Sessions({ queue: this, journal, now }) : undefined;
   }
 
+  get settings(): QueueSettings {
+    return this.#settings;
+  }
+
+  /** New settings count from the next message, delivery or lock on; whether there are sessions cannot be changed. */
+  reconfigure(settings: QueueSettings): void {
+    if (settings.lockDurationMs !== this.#settings.lockDurationMs) this.#locksOutOfOrder = true;
+    this.#settings = settings;
+  }
+
+  /** The queue was deleted: its receivers are told, and nothing more happens here. */
+  retire(): void {
+    this.#retired = true;
+  }
+
   get hasReady(): boolean {
     return this.#ready.size > 0;
   }
 
   get lost(): boolean {
-    return false;
+    return this.#retired;
   }
 
   /** Locks live on without the receiver they were given to. */
@@ -168,7 +186,7 @@ export class MessageQueue implements MessageSource {
   /** False when the lock is not held (any more): then nothing has changed. */
   settle(token: string, settlement: Settlement): boolean {
     const lock = this.#locks.get(token);
-    if (!lock || lock.lockedUntil <= this.#around.now()) return false;
+    if (!lock || lock.lockedUntil <= this.#around.now() || this.#retired) return false;
     this.#unlock(lock);
     const { message } = lock;
     if (settlement.kind === "complete") {
@@ -204,8 +222,12 @@ export class MessageQueue implements MessageSource {
     if (this.sessions) return this.sessions.releaseExpired();
     const now = this.#around.now();
     let released = 0;
+    if (this.#locks.size === 0) this.#locksOutOfOrder = false;
     for (const lock of this.#locks.values()) {
-      if (lock.lockedUntil > now) break;
+      if (lock.lockedUntil > now) {
+        if (this.#locksOutOfOrder) continue;
+        break;
+      }
       this.#unlock(lock);
       this.#failDelivery(lock.message);
       released++;
@@ -264,6 +286,11 @@ export class MessageQueue implements MessageSource {
   /** When the next lock runs out, if any is held. */
   nextLockExpiry(): number | undefined {
     if (this.sessions) return this.sessions.nextExpiry();
+    if (this.#locksOutOfOrder) {
+      return this.#locks.size === 0
+        ? undefined
+        : Math.min(...[...this.#locks.values()].map((lock) => lock.lockedUntil));
+    }
     for (const lock of this.#locks.values()) return lock.lockedUntil;
     return undefined;
   }

@@ -27,7 +27,6 @@ export class Sessions {
   readonly #all = new Map<string, Session>();
   /** Those that nobody holds and that have messages, first come first served. */
   readonly #available = new Set<Session>();
-  /** In order of expiry: locks of a queue last equally long, and renewing moves one to the end. */
   readonly #held = new Map<string, HeldSession>();
 
   constructor(options: { queue: MessageQueue; journal: Journal; now: () => number }) {
@@ -68,14 +67,15 @@ export class Sessions {
     if (!held) return undefined;
     held.lockedUntil = this.#now() + this.#queue.settings.lockDurationMs;
     for (const lock of held.locks) lock.lockedUntil = held.lockedUntil;
-    this.#held.delete(id);
-    this.#held.set(id, held);
     return held.lockedUntil;
   }
 
   nextExpiry(): number | undefined {
-    for (const held of this.#held.values()) return held.lockedUntil;
-    return undefined;
+    let earliest: number | undefined;
+    for (const { lockedUntil } of this.#held.values()) {
+      if (earliest === undefined || lockedUntil < earliest) earliest = lockedUntil;
+    }
+    return earliest;
   }
 
   /** Takes back the sessions whose lock ran out, as failed deliveries of their messages; answers of how many messages. */
@@ -83,7 +83,7 @@ export class Sessions {
     const now = this.#now();
     let released = 0;
     for (const held of this.#held.values()) {
-      if (held.lockedUntil > now) break;
+      if (held.lockedUntil > now) continue;
       released += held.locks.size;
       this.#end(held, true);
     }
@@ -197,7 +197,7 @@ export class HeldSession implements MessageSource {
 
   /** True once the lock has run out: its receiver must be told. */
   get lost(): boolean {
-    return this.#ended === "lost";
+    return this.#ended === "lost" || this.#queue.lost;
   }
 
   lockNext(): Lock | undefined {
