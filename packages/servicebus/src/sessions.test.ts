@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import rhea from "rhea";
 import { describe, expect, test } from "vitest";
 import {
   configOf,
@@ -19,6 +21,7 @@ const config = configOf({
   ],
   Topics: [{ Name: "news", Subscriptions: [{ Name: "sessions", Properties: { RequiresSession: true } }] }],
 });
+const SESSION_FILTER_CODE = 0x137000000c;
 const inSession = (sessionId: string, ...bodies: unknown[]) => bodies.map((body) => ({ body, sessionId }));
 const bodiesOf = (messages: readonly { body: unknown }[]) => messages.map(({ body }) => body);
 
@@ -144,6 +147,30 @@ describe("receiving", () => {
     await it.client.createSender("work").scheduleMessages(message, new Date(Date.now() + 200));
     expect((await one(await it.client.acceptNextSession("work", noRenewal))).body).toBe("later");
   });
+});
+
+test("a client that describes its session filter, as those for Go and Java do, is answered in that form", async () => {
+  await using it = await openBroker(config);
+  const [, key] = /SharedAccessKey=([^;]+)/.exec(it.broker.connectionString)!;
+  const connection = rhea.create_container().connect({
+    port: it.broker.port,
+    host: "127.0.0.1",
+    username: "RootManageSharedAccessKey",
+    password: key,
+    reconnect: false,
+  });
+  const filter = { "com.microsoft:session-filter": rhea.types.wrap_described(null, SESSION_FILTER_CODE) };
+  const link = connection.open_receiver({ source: { address: "work", filter }, credit_window: 0 });
+  link.add_credit(1); // without waiting for the answer
+  const delivered = once(link, "message");
+  await it.client.createSender("work").sendMessages(inSession("a", 1));
+  await once(link, "receiver_open");
+  const answer = link.source.filter?.["com.microsoft:session-filter"];
+  expect(answer).toMatchObject({ value: "a", descriptor: { value: SESSION_FILTER_CODE } });
+  expect(link.properties?.["com.microsoft:locked-until-utc"]).toHaveLength(8);
+  await delivered;
+  connection.close();
+  await once(connection, "connection_close");
 });
 
 describe("locks", () => {

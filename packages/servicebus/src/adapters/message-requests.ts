@@ -75,7 +75,9 @@ function deleteMessages(queue: MessageQueue, body: Body): NodeResponse {
   const sessionId = String(body["session-id"] ?? "");
   const session = queue.sessions?.held(sessionId);
   if (queue.sessions && !session) return sessionLost(sessionId);
-  const deleted = queue.deleteBefore(Number(body["enqueued-time-utc"] ?? Number.POSITIVE_INFINITY), count, session);
+  const before = Number(body["enqueued-time-utc"] ?? Number.POSITIVE_INFINITY);
+  if (Number.isNaN(before)) return failure(400, "amqp:invalid-field", "enqueued-time-utc is no time.");
+  const deleted = queue.deleteBefore(before, count, session);
   if (deleted === 0) return nothingFound("No messages");
   return ok({ "message-count": types.wrap_int(deleted) });
 }

@@ -163,7 +163,7 @@ export class OutgoingTransfers {
     if (!this.#unsettled.delete(id)) return;
     const error = types.described(
       types.wrap_ulong(0x1d),
-      types.wrap_list([types.wrap_symbol(condition), types.wrap_string(description)]),
+      types.wrap_list([types.wrap_symbol(condition), types.wrap_string(description), types.Map32([])]),
     );
     this.#answers.settle(id, types.described(types.wrap_ulong(0x25), types.wrap_list([error])));
   }

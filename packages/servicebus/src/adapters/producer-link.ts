@@ -41,8 +41,11 @@ export class ProducerLink implements ArrivalSink, Endpoint {
       if (!this.#open) return;
       if (arrival.deliveryId !== undefined) {
         const { confirmations } = this.#session;
-        if (refusal) confirmations.settle(arrival.deliveryId, message.rejected({ error: refusal }).described());
-        else confirmations.accept(arrival.deliveryId);
+        // The Python SDK reads an error's third field without asking whether there is one.
+        if (refusal) {
+          const error = { ...refusal, info: {} };
+          confirmations.settle(arrival.deliveryId, message.rejected({ error }).described());
+        } else confirmations.accept(arrival.deliveryId);
       }
       if (this.#link.credit < CREDIT / 2) this.#link.flow(CREDIT - this.#link.credit);
     });

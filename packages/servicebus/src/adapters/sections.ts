@@ -148,7 +148,9 @@ function scheduledTime(annotations: Buffer | undefined): number | undefined {
   if (!annotations || annotations.length < SCHEDULED_ENQUEUE_TIME.length) return undefined;
   if (!annotations.includes(SCHEDULED_ENQUEUE_TIME)) return undefined;
   for (const [name, { value }] of typedPairs(entriesOf(annotations))) {
-    if (name === SCHEDULED_ENQUEUE_TIME && value instanceof Date) return value.getTime();
+    if (name !== SCHEDULED_ENQUEUE_TIME || !(value instanceof Date)) continue;
+    const time = value.getTime();
+    return Number.isFinite(time) ? time : undefined; // one that no date can hold is none
   }
   return undefined;
 }

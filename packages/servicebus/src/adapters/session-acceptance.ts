@@ -16,7 +16,11 @@ export interface SessionRequest {
 interface Waiting {
   readonly request: SessionRequest;
   readonly timer: NodeJS.Timeout;
+  /** The credit a client has given without waiting for our answer. */
+  readonly flows: FlowFrame[];
 }
+
+type FlowFrame = Parameters<Link["on_flow"]>[0];
 
 const FILTER = "com.microsoft:session-filter";
 const LOCKED_UNTIL = "com.microsoft:locked-until-utc";
@@ -53,9 +57,11 @@ export class SessionAcceptance {
         }
         const held = queue.sessions!.acceptNext();
         if (!held) break;
-        const { request } = waiting[0]!;
+        const { request, flows } = waiting[0]!;
         this.cancel(request);
         request.grant(held);
+        // Not before rhea has written the attach, or messages would come ahead of it.
+        process.nextTick(() => flows.forEach((flow) => void request.link.on_flow(flow)));
       }
     }
   }
@@ -84,9 +90,11 @@ export class SessionAcceptance {
       request.refuse("com.microsoft:timeout", `No session had messages and no receiver within ${waitMs} ms.`);
     }, waitMs);
     timer.unref();
+    const flows: FlowFrame[] = [];
     hold(request.link);
+    request.link.on_flow = (flow) => void flows.splice(0, 1, flow); // each replaces the one before
     const waiting = this.#waiting.get(request.queue) ?? [];
-    this.#waiting.set(request.queue, [...waiting, { request, timer }]);
+    this.#waiting.set(request.queue, [...waiting, { request, timer, flows }]);
   }
 }
 

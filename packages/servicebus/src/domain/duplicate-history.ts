@@ -6,7 +6,7 @@ import type { Journal } from "./journal.ts";
  */
 export class DuplicateHistory {
   readonly #entity: string;
-  /** May be changed; ids that were admitted before keep their time. */
+  /** May be changed; ids admitted before keep their time, and hold back the forgetting of those after them. */
   windowMs: number;
   readonly #journal: Journal;
   readonly #expiryById = new Map<string, number>();

@@ -76,6 +76,21 @@ test("renewing one lock leaves the order of expiry right", () => {
   expect(queue.nextLockExpiry()).toBe(a.lockedUntil);
 });
 
+test("after the lock duration was changed, each lock still ends at its own time", () => {
+  const { clock, queue, send } = namespaceWith();
+  for (const id of ["a", "b", "c"]) send(id);
+  const long = queue.lockNext()!;
+  queue.reconfigure({ ...queue.settings, lockDurationMs: 100 });
+  const short = queue.lockNext()!;
+  expect(queue.nextLockExpiry()).toBe(short.lockedUntil);
+  clock.now += 100;
+  expect(queue.releaseExpiredLocks()).toBe(1);
+  expect(queue.nextLockExpiry()).toBe(long.lockedUntil);
+  clock.now += 900;
+  expect(queue.releaseExpiredLocks()).toBe(1);
+  expect(queue.nextLockExpiry()).toBe(undefined);
+});
+
 test("the delivery that reaches the limit is the last", () => {
   const { clock, queue, send } = namespaceWith();
   send("poison");
