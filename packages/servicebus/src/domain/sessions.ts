@@ -112,9 +112,11 @@ export class Sessions {
   }
 
   withMessages(): string[] {
-    return [...this.#all.values()]
-      .filter(({ ready, holder }) => ready.size > 0 || holder?.locks.size)
-      .map(({ id }) => id);
+    const found = [...this.#all.values()].filter((session) => {
+      this.#dropExpired(session);
+      return session.ready.size > 0 || session.holder?.locks.size;
+    });
+    return found.map(({ id }) => id);
   }
 
   withStateSince(time: number): string[] {
@@ -126,13 +128,16 @@ export class Sessions {
   /** Forgets sessions whose messages have all expired. */
   forgetEmpty(): void {
     for (const session of this.#available) {
-      for (let at = session.ready.peek(); at !== undefined && !this.#queue.isWaiting(at); at = session.ready.peek()) {
-        session.ready.shift();
-      }
+      this.#dropExpired(session);
       if (session.ready.size > 0) return; // the next in line is all that matters
       this.#available.delete(session);
       this.#forgetIfEmpty(session);
     }
+  }
+
+  /** What expired is in line until it is met: after this, the first in line has not, or nobody is. */
+  #dropExpired({ ready }: Session): void {
+    for (let at = ready.peek(); at !== undefined && !this.#queue.isWaiting(at); at = ready.peek()) ready.shift();
   }
 
   #ready({ sessionId }: StoredMessage): SequenceQueue {
