@@ -125,7 +125,7 @@ test("the destination's duplicate detection counts", async () => {
 
 test("a scheduled message is passed on when it is due", async () => {
   await using it = await openBroker(config);
-  await it.client.createSender("inbox").scheduleMessages({ body: "later" }, new Date(Date.now() + 200));
+  await it.client.createSender("inbox").scheduleMessages({ body: "later" }, new Date(Date.now() + 1_000));
   expect(it.broker.inspect("inbox").scheduled).toBe(1);
   expect(await one(it.client.createReceiver("work", noRenewal))).toMatchObject({ body: "later", state: "scheduled" });
 });

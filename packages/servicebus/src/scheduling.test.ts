@@ -33,7 +33,7 @@ const HOUR = 3_600_000;
 
 test("a scheduled message comes at its time, with a new number and when it was due", async () => {
   await using it = await openBroker(config);
-  const dueAt = inFuture(400);
+  const dueAt = inFuture(1_000);
   const [number] = await it.client.createSender("work").scheduleMessages([{ body: "later" }], dueAt);
   await it.client.createSender("work").sendMessages({ body: "now" });
   expect(it.broker.inspect("work")).toMatchObject({ active: 1, scheduled: 1, enqueued: 1 });
@@ -50,7 +50,7 @@ test("a scheduled message comes at its time, with a new number and when it was d
 test("messages come in the order in which they are due, those of one time in the order in which they were sent", async () => {
   await using it = await openBroker(config);
   const sender = it.client.createSender("work");
-  const [early, late] = [inFuture(200), inFuture(300)];
+  const [early, late] = [inFuture(1_000), inFuture(1_100)];
   await sender.scheduleMessages({ body: "third" }, late);
   await sender.scheduleMessages([{ body: "first" }, { body: "second" }], early);
   const messages = await some(it.client.createReceiver("work", noRenewal), 3);
@@ -116,7 +116,7 @@ test("a topic holds a scheduled message back, and its rules look at it when it i
   await using it = await openBroker(config);
   const sender = it.client.createSender("news");
   const [cancelled] = await sender.scheduleMessages({ body: "never" }, inFuture(HOUR));
-  await sender.scheduleMessages([{ body: "a", subject: "sports" }, { body: "b" }], inFuture(200));
+  await sender.scheduleMessages([{ body: "a", subject: "sports" }, { body: "b" }], inFuture(1_000));
   expect(it.broker.inspect("news/Subscriptions/all")).toMatchObject({ active: 0, scheduled: 0 });
   await sender.cancelScheduledMessages(cancelled!);
   await eventually(() => it.broker.inspect("news/Subscriptions/all").active === 2);
@@ -127,7 +127,7 @@ test("a topic holds a scheduled message back, and its rules look at it when it i
 
 test("a message's time to live begins when it is due", async () => {
   await using it = await openBroker(config);
-  await it.client.createSender("small").scheduleMessages({ body: "x" }, inFuture(1_200));
+  await it.client.createSender("small").scheduleMessages({ body: "x" }, inFuture(1_500));
   expect((await one(it.client.createReceiver("small", noRenewal))).body).toBe("x");
 });
 
