@@ -32,23 +32,31 @@ function expectInOrder(report: ChaosReport): void {
   expect(books.accepted.answers).toBeGreaterThan(books.accepted.ids); // some were sent twice at once
 }
 
-test("ten kills over all processes: each request has one outcome, ledger row, message and webhook", async () => {
-  const report = await runChaos({ seed: seededRandom().seed, kills: 10, seconds: 12, tell });
-  expect(report.faults.kills).toBe(10);
-  expectInOrder(report);
-}, WITHIN_MS);
+test(
+  "ten kills over all processes: each request has one outcome, ledger row, message and webhook",
+  async () => {
+    const report = await runChaos({ seed: seededRandom().seed, kills: 10, seconds: 12, tell });
+    expect(report.faults.kills).toBe(10);
+    expectInOrder(report);
+  },
+  WITHIN_MS,
+);
 
-test("on three nodes, a leader is killed and a node cut off: the same, and all consumers go on by themselves", async () => {
-  const report = await runChaos({
-    seed: seededRandom().seed,
-    kills: 2,
-    pauses: 0,
-    restarts: 0,
-    cluster: true,
-    seconds: 6,
-    tell,
-  });
-  expect(report.faults).toMatchObject({ kills: 2, leaders_killed: 1, nodes_cut_off: 1 });
-  expectInOrder(report);
-  for (const { ms } of Object.values(report.recovery_ms_max)) expect(ms).not.toBeNull();
-}, WITHIN_MS);
+test(
+  "on three nodes, a leader is killed and a node cut off: the same, and all consumers go on by themselves",
+  async () => {
+    const report = await runChaos({
+      seed: seededRandom().seed,
+      kills: 2,
+      pauses: 0,
+      restarts: 0,
+      cluster: true,
+      seconds: 6,
+      tell,
+    });
+    expect(report.faults).toMatchObject({ kills: 2, leaders_killed: 1, nodes_cut_off: 1 });
+    expectInOrder(report);
+    for (const { ms } of Object.values(report.recovery_ms_max)) expect(ms).not.toBeNull();
+  },
+  WITHIN_MS,
+);
