@@ -127,7 +127,7 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
       void work(batch);
     }
   };
-  const hasPlace = () => active < spec.concurrency && (active === 0 || beside_min === 1 || queued() >= beside_min);
+  const hasPlace = () => active < spec.concurrency && (active === 0 || queued() >= beside_min);
   const queued = () => {
     let messages = 0;
     for (const { queue } of lanes.keys()) messages += queue.length;

@@ -1,6 +1,7 @@
 import { ServiceBusClient, type ServiceBusReceivedMessage, type ServiceBusReceiver } from "@azure/service-bus";
 import { describe, expect, test } from "vitest";
-import { type Broker, type BrokerConfig, start } from "./index.ts";
+import type { BrokerConfig } from "./index.ts";
+import { eventually, noRenewal, openBroker } from "./testing/local-broker.ts";
 
 /*
  * The unmodified Azure SDK over a real socket is the specification here.
@@ -37,36 +38,15 @@ const config: BrokerConfig = {
   },
 };
 
-async function open(): Promise<{ broker: Broker; client: ServiceBusClient } & AsyncDisposable> {
-  const broker = await start({ port: 0, host: "127.0.0.1", config });
-  const client = new ServiceBusClient(broker.connectionString, { retryOptions: { maxRetries: 0, timeoutInMs: 5_000 } });
-  return {
-    broker,
-    client,
-    async [Symbol.asyncDispose]() {
-      await client.close();
-      await broker.close();
-    },
-  };
-}
+const open = () => openBroker(config);
 
 const patient = { maxWaitTimeInMs: 3_000 };
 const brief = { maxWaitTimeInMs: 200 };
-// The SDK renews locks for 5 minutes by default, which would hide expiry.
-const noRenewal = { maxAutoLockRenewalDurationInMs: 0 } as const;
 
 async function one(receiver: ServiceBusReceiver): Promise<ServiceBusReceivedMessage> {
   const [message] = await receiver.receiveMessages(1, patient);
   if (!message) throw new Error("no message came");
   return message;
-}
-
-async function eventually(check: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!check()) {
-    if (Date.now() > deadline) throw new Error("it did not happen within 5 seconds");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 describe("sending and receiving", () => {
