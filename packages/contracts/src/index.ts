@@ -1,6 +1,7 @@
 export * from "./audit.ts";
 export * from "./books.ts";
 export * from "./canonical.ts";
+export * from "./condition.ts";
 export * from "./dead-letters.ts";
 export * from "./documents/index.ts";
 export * from "./envelope.ts";
@@ -14,6 +15,7 @@ export * from "./oip.ts";
 export * from "./outcome.ts";
 export * from "./permissions.ts";
 export * from "./retries.ts";
+export * from "./routes.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";
 export * from "./tensor.ts";

@@ -130,7 +130,7 @@ export const USERS = {
     [AUDIT_QUERY_SUBJECT, AUDIT_POSITIONS_SUBJECT],
     true,
   ),
-  bridge: user("bridge", [...deliver, ...watch("cluster")]),
+  bridge: user("bridge", [...deliver, ...watch("cluster"), ...watch("routes"), ...watch("sources")]),
   // Reads everything, removes what retention lets go, and puts requests back into their queue. It writes no outcome:
   // whatever it finds without one goes to a worker again.
   keeper: user(

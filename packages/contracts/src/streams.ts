@@ -54,6 +54,11 @@ export const REQUEST_STREAM = { tensor: REQUESTS_TENSOR, chat: REQUESTS_CHAT } a
 /** Key-value buckets. `cluster` is written by the provisioner and the keeper only, `marks` by the keeper. */
 export const BUCKETS = {
   models: { name: "models", description: "Which models are deployed: manifest and digest by model name" },
+  routes: { name: "routes", description: "What is mirrored to Service Bus, by name of the route" },
+  sources: {
+    name: "sources",
+    description: "Which Service Bus queues and subscriptions are taken as requests, by name",
+  },
   lanes: { name: "lanes", description: "Which lanes exist: kind, priority, tenant and model that requests came for" },
   cluster: { name: "cluster", description: "What the brokers guarantee, as read from their settings" },
   marks: { name: "marks", description: "How far the keeper has come in each stream: removing and reconciling" },

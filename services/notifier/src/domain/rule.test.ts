@@ -1,7 +1,7 @@
-import { decodeOutcome, type EncodedBody, encodeDone, type Tensor } from "@millrace/contracts";
+import { type Condition, decodeOutcome, type EncodedBody, encodeDone, type Tensor } from "@millrace/contracts";
 import { doneRecord } from "@millrace/testkit";
 import { describe, expect, it } from "vitest";
-import { type Condition, matchOf, ROWS_MAX } from "./rule.ts";
+import { matchOf, ROWS_MAX } from "./rule.ts";
 
 const risk = (values: number[], shape = [values.length, 1]): Tensor => ({
   name: "risk",

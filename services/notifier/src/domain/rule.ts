@@ -1,6 +1,8 @@
 import {
+  Condition,
   type DoneOutcome,
   type EncodedBody,
+  type Operator,
   OUTCOME_STATES,
   type Outcome,
   ok,
@@ -10,9 +12,6 @@ import {
   TOKEN_PATTERN,
 } from "@millrace/contracts";
 import Type from "typebox";
-
-export const OPERATORS = [">=", ">", "<=", "<", "=="] as const;
-type Operator = (typeof OPERATORS)[number];
 
 const Token = Type.String({ pattern: TOKEN_PATTERN });
 const closed = { additionalProperties: false } as const;
@@ -25,12 +24,7 @@ export const RuleDefinition = Type.Object(
     project: Type.Optional(Token),
     model: Type.Optional(Token),
     state: Type.Optional(Type.Enum([...OUTCOME_STATES])),
-    when: Type.Optional(
-      Type.Object(
-        { output: Type.String({ minLength: 1, maxLength: 256 }), op: Type.Enum([...OPERATORS]), value: Type.Number() },
-        { ...closed, description: "A result matches when any value of any row of the output does" },
-      ),
-    ),
+    when: Type.Optional(Condition),
     webhook: Type.Object(
       {
         url: Type.String({ maxLength: 2_000 }),
@@ -47,8 +41,6 @@ export const RuleDefinition = Type.Object(
 export type RuleDefinition = Type.Static<typeof RuleDefinition>;
 
 export const RulesFile = Type.Object({ rules: Type.Array(RuleDefinition, { maxItems: 1_000 }) }, closed);
-
-export type Condition = NonNullable<RuleDefinition["when"]>;
 
 /** A rule ready to work: its receiver's address checked in form, its secret read. */
 export type Rule = Pick<RuleDefinition, "name" | "tenant" | "project" | "model" | "state" | "when"> & {

@@ -1,0 +1,134 @@
+import Type from "typebox";
+import { Condition } from "./condition.ts";
+import { OUTCOME_STATES, TOKEN_PATTERN } from "./subjects.ts";
+
+/**
+ * What is mirrored to Azure Service Bus, and what is taken from there. Both stand in the bridge's configuration and in the
+ * buckets `routes` and `sources` (key = name); what is in a bucket wins, and takes effect without a restart.
+ */
+
+const Token = Type.String({ pattern: TOKEN_PATTERN });
+const closed = { additionalProperties: false } as const;
+
+/** Name of a queue, topic or subscription: Service Bus's own rule for paths, without regard to case. */
+const EntityName = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$" });
+
+/**
+ * Text with `{placeholders}`, filled from the outcome: `{tenant}`, `{project}`, `{model}`, `{version}`, `{state}`, `{id}`
+ * (the request's), `{attempt}`, `{sequence}` (the request's position), `{correlationId}`, `{principal}`, `{row}` (of a
+ * message per row), `{parameters.<name>}` (the request's own, such as `{parameters.sensor}`), `{outputs.<name>}` (the
+ * first value, of the row where there is one). A template with a placeholder that the outcome has nothing for is left out.
+ */
+export const Template = Type.String({ minLength: 1, maxLength: 512 });
+
+/** How an outcome becomes messages. What is absent stays as services/bridge/README.md says. */
+export const RouteMessage = Type.Object(
+  {
+    per: Type.Optional(
+      Type.Enum(["outcome", "row"], {
+        default: "outcome",
+        description: "`row`: a message for each row of the outputs that meets `when` (all, without one)",
+      }),
+    ),
+    subject: Type.Optional(Template),
+    session_id: Type.Optional(Template),
+    partition_key: Type.Optional(Template),
+    properties: Type.Optional(
+      Type.Record(Type.String({ pattern: "^[A-Za-z][A-Za-z0-9_.-]{0,63}$" }), Template, { maxProperties: 32 }),
+    ),
+    ttl_s: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 31_536_000, description: "Time to live of the message at Service Bus" }),
+    ),
+  },
+  closed,
+);
+export type RouteMessage = Type.Static<typeof RouteMessage>;
+
+/** Longest outage of Service Bus, or of the bridge, over which a repeated send must still be recognised. */
+export const OUTAGE_MAX_S_DEFAULT = 600;
+
+/** Which outcomes are mirrored to which topic or queue. Absent parts match anything. */
+export const Route = Type.Object(
+  {
+    name: Token,
+    tenant: Type.Optional(Token),
+    project: Type.Optional(Token),
+    model: Type.Optional(Token),
+    state: Type.Optional(Type.Enum([...OUTCOME_STATES])),
+    when: Type.Optional(Condition),
+    topic: Type.Optional(EntityName),
+    queue: Type.Optional(EntityName),
+    message: Type.Optional(RouteMessage),
+    outage_max_s: Type.Optional(
+      Type.Integer({
+        minimum: 20,
+        maximum: 604_800,
+        default: OUTAGE_MAX_S_DEFAULT,
+        description: "The entity's duplicate detection window must not be shorter",
+      }),
+    ),
+  },
+  { ...closed, title: "Route", description: "Exactly one of `topic` and `queue` is given" },
+);
+export type Route = Type.Static<typeof Route>;
+
+/** A queue or subscription whose messages are requests for a model. */
+export const Source = Type.Object(
+  {
+    name: Token,
+    queue: Type.Optional(EntityName),
+    topic: Type.Optional(EntityName),
+    subscription: Type.Optional(EntityName),
+    sessions: Type.Optional(Type.Boolean({ default: false, description: "The entity requires sessions" })),
+    tenant: Token,
+    project: Token,
+    model: Type.Optional(Type.String({ ...Token, description: "Absent: the application property `model` names it" })),
+  },
+  { ...closed, title: "Source", description: "Either `queue`, or `topic` and `subscription`, is given" },
+);
+export type Source = Type.Static<typeof Source>;
+
+/** A subscription that a deployment wants, with the rules that select its messages. */
+export const SubscriptionPlan = Type.Object(
+  {
+    name: EntityName,
+    sessions: Type.Optional(Type.Boolean({ default: false })),
+    deliveries_max: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_000, default: 10 })),
+    lock_s: Type.Optional(Type.Integer({ minimum: 5, maximum: 300, default: 60 })),
+    rules: Type.Optional(
+      Type.Array(Type.Object({ name: EntityName, sql: Type.String({ minLength: 1, maxLength: 1024 }) }, closed), {
+        maxItems: 100,
+        description: "Absent: one that takes everything",
+      }),
+    ),
+  },
+  closed,
+);
+export type SubscriptionPlan = Type.Static<typeof SubscriptionPlan>;
+
+/** What a deployment wants of a topic or queue beyond what its routes and sources need anyway. */
+export const EntityPlan = Type.Object(
+  {
+    topic: Type.Optional(EntityName),
+    queue: Type.Optional(EntityName),
+    sessions: Type.Optional(
+      Type.Boolean({ default: false, description: "Of a queue; a topic's subscriptions say their own" }),
+    ),
+    duplicate_detection_s: Type.Optional(Type.Integer({ minimum: 20, maximum: 604_800 })),
+    size_max_mb: Type.Optional(Type.Integer({ minimum: 1024, maximum: 81_920 })),
+    subscriptions: Type.Optional(Type.Array(SubscriptionPlan, { maxItems: 2_000 })),
+  },
+  { ...closed, title: "EntityPlan", description: "Exactly one of `topic` and `queue` is given" },
+);
+export type EntityPlan = Type.Static<typeof EntityPlan>;
+
+/** The bridge's configuration file. `entities` is read by `millrace azure plan` only. */
+export const RoutesFile = Type.Object(
+  {
+    routes: Type.Array(Route, { maxItems: 1_000 }),
+    sources: Type.Optional(Type.Array(Source, { maxItems: 1_000 })),
+    entities: Type.Optional(Type.Array(EntityPlan, { maxItems: 1_000 })),
+  },
+  { ...closed, title: "Routes file" },
+);
+export type RoutesFile = Type.Static<typeof RoutesFile>;
