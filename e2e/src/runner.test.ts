@@ -11,7 +11,7 @@ test("run.json says where everything is, is private and current, and goes with t
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const { processes, ...run } = millrace.run;
   expect(Object.keys(processes).sort()).toEqual(
-    ["audit", "bridge", "inference", "ingest", "keeper", "nats-server", "notifier", "servicebus"].sort(),
+    ["audit", "azure", "bridge", "inference", "ingest", "keeper", "nats-server", "notifier", "servicebus"].sort(),
   );
   expect(run).toMatchObject({
     http: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),

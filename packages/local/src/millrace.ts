@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { TokensFile, Verb } from "@millrace/contracts";
 import { SERVICE_NAMES, type ServiceName, USERS } from "@millrace/contracts/permissions";
+import { azurePlace, launchAzure } from "./azure-place.ts";
 import { repositoryRoot } from "./binaries.ts";
 import { type DataDir, openDataDir, writeAtomically } from "./data-dir.ts";
 import { gatherModels } from "./models-dir.ts";
@@ -34,7 +35,7 @@ export type MillraceOptions = Pick<Options, "dataDir" | "demo" | "models" | "por
   signal?: AbortSignal;
 };
 
-/** A running Millrace: a broker, a Service Bus and every service, each in a process of its own. */
+/** A running Millrace: a broker, a Service Bus, the rest of Azure and every service, each in a process of its own. */
 export type Millrace = AsyncDisposable & {
   readonly run: Run;
   readonly runFile: string;
@@ -68,6 +69,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     publish: () => {},
   };
   const serviceBus = await serviceBusPlace(dataDir, { port: options.ports.amqp, demo: options.demo });
+  const azure = await azurePlace(dataDir);
   const cluster = options.cluster ? await startCluster(parts, stack) : undefined;
   const nats = cluster ?? (await startNats(parts, stack));
   options.signal?.throwIfAborted();
@@ -81,6 +83,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     rulesFile: writeConfig(dataDir, "rules.json", { rules: options.rules }),
     routesFile: writeConfig(dataDir, "routes.json", ROUTES),
     serviceBus,
+    azure,
     env: options.env ?? {},
   };
   await provisionAndStart(parts, stack, around);
@@ -213,13 +216,14 @@ const START_ORDER = [
 
 /** All at once: they wait for each other only through messages. Stopped in reverse order of flow, ingest last to go up. */
 async function startServices(parts: Parts, stack: AsyncDisposableStack, around: Surroundings): Promise<void> {
+  const azure = stack.use(await managed(parts, "azure", async () => launchAzure(around.azure, around.env)));
   const serviceBus = await managed(parts, "servicebus", async () => launchServiceBus(around.serviceBus, around.env));
   stack.use(serviceBus);
   const services = new Map<ServiceName, ManagedProcess>();
   for (const name of [...SERVICE_NAMES].reverse()) {
     services.set(name, stack.use(await managed(parts, name, () => launchService(name, around))));
   }
-  const ordered = [serviceBus, ...START_ORDER.map((name) => services.get(name)!)];
+  const ordered = [azure, serviceBus, ...START_ORDER.map((name) => services.get(name)!)];
   const results = await Promise.allSettled(ordered.map((process) => process.start(parts.options.signal)));
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }

@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { ServiceName } from "@millrace/contracts";
+import type { AzurePlace } from "./azure-place.ts";
 import { repositoryRoot } from "./binaries.ts";
 import type { DataDir } from "./data-dir.ts";
 import { type NatsServer, SYSTEM_USER } from "./nats-server.ts";
@@ -17,6 +18,7 @@ export type Surroundings = {
   rulesFile: string;
   routesFile: string;
   serviceBus: ServiceBusPlace;
+  azure: AzurePlace;
   /** Settings of the caller that every process gets; they win over ours. */
   env: Readonly<Record<string, string>>;
 };
@@ -35,6 +37,7 @@ export async function launchService(name: ServiceName, around: Surroundings): Pr
     env: {
       ...baseEnvironment(around.env),
       ...natsSettings(name, around.nats),
+      ...around.azure.environmentOf(name),
       HEALTH_HOST: "127.0.0.1",
       HEALTH_PORT: String(healthPort),
       ...settings[name](around),
@@ -71,11 +74,11 @@ export const natsSettings = (user: string, nats: Broker): Record<string, string>
 
 /**
  * The user's environment (proxies, certificates, log level, …) without what package managers and test runners put
- * into it for their own children. Compiled code is cached, which halves the start of a service.
+ * into it for their own children, and without the user's sign-in to the real Azure. Compiled code is cached, which halves the start of a service.
  */
 export function baseEnvironment(own: Readonly<Record<string, string>> = {}): Record<string, string> {
   const foreign =
-    /^(npm_|pnpm_|PNPM_|INIT_CWD$|NODE_OPTIONS$|NODE_V8_COVERAGE$|NODE_ENV$|VITEST|VITE_|TEST$|NATS_|MILLRACE_WRAPPER_PID$)/;
+    /^(npm_|pnpm_|PNPM_|INIT_CWD$|NODE_OPTIONS$|NODE_V8_COVERAGE$|NODE_ENV$|VITEST|VITE_|TEST$|NATS_|AZURE_|IDENTITY_|MSI_|MILLRACE_WRAPPER_PID$)/;
   const inherited = Object.entries(process.env).filter(([name, value]) => value !== undefined && !foreign.test(name));
   return {
     NODE_COMPILE_CACHE: path.join(repositoryRoot, ".toolchain/compile-cache"),
