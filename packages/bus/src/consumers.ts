@@ -103,6 +103,21 @@ function toState(stream: string, info: Info): ConsumerState {
   };
 }
 
+/**
+ * Deletes a durable consumer: what it had not been given is given to nobody, and retention no longer waits for it.
+ * Answers how many messages those were; undefined when there is no such consumer.
+ */
+export async function removeConsumer(bus: Bus, stream: string, name: string): Promise<number | undefined> {
+  try {
+    const { num_pending, num_ack_pending } = await bus.jsm.consumers.info(stream, name);
+    await bus.jsm.consumers.delete(stream, name);
+    return num_pending + num_ack_pending;
+  } catch (cause) {
+    if ((cause as { api_error?: { code?: number } }).api_error?.code === 404) return undefined;
+    throw cause;
+  }
+}
+
 /** Whether a NATS filter matches a subject. https://docs.nats.io/nats-concepts/subjects#wildcards */
 export function matches(filter: string, subject: string): boolean {
   const wanted = filter.split(".");

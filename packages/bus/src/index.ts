@@ -4,7 +4,7 @@ export { type Bus, type BusOptions, connectBus } from "./bus.ts";
 export { connectedClients } from "./connections.ts";
 export type { Consumption } from "./consume.ts";
 export { consumeInOrder, type OrderedReader, type StreamPosition } from "./consume-in-order.ts";
-export { type ConsumerState, listConsumers, matches } from "./consumers.ts";
+export { type ConsumerState, listConsumers, matches, removeConsumer } from "./consumers.ts";
 export {
   type DeadLetterQuery,
   type DeadLetterSelection,
@@ -44,7 +44,7 @@ export type { Outgoing } from "./outgoing.ts";
 export { provision } from "./provision.ts";
 export { StorageFullError, UnconfirmedError } from "./publish.ts";
 export { readAt, readLastFromLeader, type StoredMessage } from "./read.ts";
-export { type BucketRecord, readRecord, replaceRecord } from "./records.ts";
+export { type BucketRecord, readRecord, removeRecord, replaceRecord } from "./records.ts";
 export { completeRedrive, decideDeadLetter, type Redriven } from "./redrive.ts";
 export { consumeRequests, type RequestDelivery, type RequestVerdict } from "./request-consumer.ts";
 export {

@@ -33,8 +33,22 @@ export async function replaceRecord(
   next: { value: unknown; revision: number },
 ): Promise<number | undefined> {
   const kv = await bus.js.views.kv(BUCKETS[bucket].name, { bindOnly: true });
+  return await unlessWritten(() => kv.put(key, canonicalBytes(next.value), { previousSeq: next.revision }));
+}
+
+/** Deletes a key unless somebody has written it since `revision`. Answers whether it did. */
+export async function removeRecord(bus: Bus, bucket: BucketName, key: string, revision: number): Promise<boolean> {
+  const kv = await bus.js.views.kv(BUCKETS[bucket].name, { bindOnly: true });
+  const removed = await unlessWritten(async () => {
+    await kv.delete(key, { previousSeq: revision });
+    return true;
+  });
+  return removed ?? false;
+}
+
+async function unlessWritten<T>(write: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await kv.put(key, canonicalBytes(next.value), { previousSeq: next.revision });
+    return await write();
   } catch (cause) {
     if (cause instanceof NatsError && cause.api_error?.err_code === WRONG_LAST_SEQUENCE) return undefined;
     throw cause;

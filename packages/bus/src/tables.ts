@@ -13,18 +13,24 @@ export type Table<Value> = Disposable & {
   put(key: string, value: Value): Promise<void>;
 };
 
+export type TableListeners<Value> = {
+  onPut?: (key: string, value: Value) => void;
+  onDelete?: (key: string) => void;
+};
+
 const FOLLOW_AGAIN_MS = 1_000;
 
 /**
  * Opens a bucket that the provisioner made and follows it. Resolves when what it held is in memory. A value that does
  * not fit the schema is passed over, and said in the log. `onPut` is told of each value as it comes, also of those that
- * were there, and again of all when following begins again after an interruption.
+ * were there, and again of all when following begins again after an interruption; `onDelete` of each key that has been
+ * deleted, likewise.
  */
 export async function openTable<Schema extends TSchema>(
   bus: Bus,
   bucket: BucketName,
   schema: Schema,
-  { onPut }: { onPut?: (key: string, value: Static<Schema>) => void } = {},
+  { onPut, onDelete }: TableListeners<Static<Schema>> = {},
 ): Promise<Table<Static<Schema>>> {
   const validator = Compile(schema);
   const kv = await bus.js.views.kv(BUCKETS[bucket].name, { bindOnly: true });
@@ -36,6 +42,7 @@ export async function openTable<Schema extends TSchema>(
     for await (const entry of watch) {
       if (entry.operation !== "PUT") {
         values.delete(entry.key);
+        onDelete?.(entry.key);
         continue;
       }
       const value = parse(entry.value);

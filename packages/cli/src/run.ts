@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from "commander";
 import { createClient } from "./client.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDead } from "./commands/dead.ts";
+import { addRoutes } from "./commands/routes.ts";
 import type { Session } from "./commands/session.ts";
 import { type ConnectionOptions, connectionOf } from "./connection.ts";
 import { EXIT, type ExitCode, Failure } from "./failure.ts";
@@ -50,7 +51,9 @@ export async function run(args: readonly string[], world: World): Promise<number
 function programOf(session: Session): Command {
   const { world } = session;
   const program = new Command("millrace")
-    .description("Checks the books of a Millrace, and decides about its dead letters")
+    .description(
+      "Checks the books of a Millrace, decides about its dead letters, and routes its outcomes to Service Bus",
+    )
     .version(version)
     .exitOverride()
     .configureOutput({ writeOut: (text) => world.out(text), writeErr: (text) => world.error(text) })
@@ -58,11 +61,12 @@ function programOf(session: Session): Command {
     .addOption(new Option("--url <url>", "address of the API"))
     .addOption(new Option("--token-file <file>", "file that holds the bearer token"))
     .addOption(new Option("--token <token>", "the bearer token; other users may see it in the list of processes"))
-    .addOption(new Option("--tenant <name>", "tenant of the dead letters"))
-    .addOption(new Option("--project <name>", "project of the dead letters"))
+    .addOption(new Option("--tenant <name>", "tenant of the dead letters or routes"))
+    .addOption(new Option("--project <name>", "project of the dead letters or routes"))
     .addOption(new Option("--data <dir>", "data directory of a Millrace that runs here (default: .millrace)"))
     .addHelpText("after", EXIT_CODES);
   addCheck(program, session);
   addDead(program, session);
+  addRoutes(program, session);
   return program;
 }

@@ -165,6 +165,21 @@ export const ERRORS = {
     title: "The original payload is not retained any more",
     fix: "Redrive with a payload of your own, or discard it.",
   },
+  "unknown-bridge-route": {
+    status: 404,
+    title: "The project has no such route to Service Bus",
+    fix: "List the project's routes; those of the bridge's configuration file are not among them.",
+  },
+  "route-name-taken": {
+    status: 409,
+    title: "Another project has a route of this name",
+    fix: "Choose another name: it names the durable consumer, of which there is one.",
+  },
+  "too-many-routes": {
+    status: 409,
+    title: "The project has as many routes as it may",
+    fix: "Delete one that is not used, or let one route take what several do.",
+  },
   "storage-full": {
     status: 503,
     title: "The streams are full",

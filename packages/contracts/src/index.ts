@@ -18,4 +18,5 @@ export * from "./retries.ts";
 export * from "./routes.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";
+export * from "./template.ts";
 export * from "./tensor.ts";

@@ -99,6 +99,8 @@ export const USERS = {
       ...watch("cluster"),
       ...watch("lanes"),
       write("lanes"),
+      ...watch("routes"),
+      write("routes"),
       AUDIT_QUERY_SUBJECT,
       CHECK_SUBJECT,
     ],
@@ -130,7 +132,13 @@ export const USERS = {
     [AUDIT_QUERY_SUBJECT, AUDIT_POSITIONS_SUBJECT],
     true,
   ),
-  bridge: user("bridge", [...deliver, ...watch("cluster"), ...watch("routes"), ...watch("sources")]),
+  bridge: user("bridge", [
+    ...deliver,
+    ...api(`CONSUMER.DELETE.${OUTCOMES.name}.*`), // of a route that has ended: retention waits for every consumer
+    ...watch("cluster"),
+    ...watch("routes"),
+    ...watch("sources"),
+  ]),
   // Reads everything, removes what retention lets go, and puts requests back into their queue. It writes no outcome:
   // whatever it finds without one goes to a worker again.
   keeper: user(

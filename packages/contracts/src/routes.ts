@@ -1,6 +1,7 @@
 import Type from "typebox";
 import { Condition } from "./condition.ts";
 import { OUTCOME_STATES, TOKEN_PATTERN } from "./subjects.ts";
+import { parseTemplate, Template } from "./template.ts";
 
 /**
  * What is mirrored to Azure Service Bus, and what is taken from there. Both stand in the bridge's configuration and in the
@@ -12,14 +13,6 @@ const closed = { additionalProperties: false } as const;
 
 /** Name of a queue, topic or subscription: Service Bus's own rule for paths, without regard to case. */
 const EntityName = Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$" });
-
-/**
- * Text with `{placeholders}`, filled from the outcome: `{tenant}`, `{project}`, `{model}`, `{version}`, `{state}`, `{id}`
- * (the request's), `{attempt}`, `{sequence}` (the request's position), `{correlationId}`, `{principal}`, `{row}` (of a
- * message per row), `{parameters.<name>}` (the request's own, such as `{parameters.sensor}`), `{outputs.<name>}` (the
- * first value, of the row where there is one). A template with a placeholder that the outcome has nothing for is left out.
- */
-export const Template = Type.String({ minLength: 1, maxLength: 512 });
 
 /** How an outcome becomes messages. What is absent stays as services/bridge/README.md says. */
 export const RouteMessage = Type.Object(
@@ -59,6 +52,13 @@ export const Route = Type.Object(
     topic: Type.Optional(EntityName),
     queue: Type.Optional(EntityName),
     message: Type.Optional(RouteMessage),
+    begin: Type.Optional(
+      Type.Enum(["all", "new"], {
+        default: "all",
+        description:
+          "What a route that is new is sent: all outcomes that are retained, or those from then on. A route that is changed goes on where it was",
+      }),
+    ),
     outage_max_s: Type.Optional(
       Type.Integer({
         minimum: 20,
@@ -71,6 +71,61 @@ export const Route = Type.Object(
   { ...closed, title: "Route", description: "Exactly one of `topic` and `queue` is given" },
 );
 export type Route = Type.Static<typeof Route>;
+
+/** A route as the API takes and lists it: confined to one project. */
+export const RouteList = Type.Object(
+  { routes: Type.Array(Route) },
+  { ...closed, title: "RouteList", description: "Those of the project that the bucket holds, by name" },
+);
+export type RouteList = Type.Static<typeof RouteList>;
+
+/** Routes of one project that the API takes. Each is a durable consumer and a link. */
+export const PROJECT_ROUTES_MAX = 100;
+
+/** Application properties that the bridge sets by itself; subscription rules rely on them. */
+const OWN_PROPERTIES = [
+  "tenant",
+  "project",
+  "model",
+  "modelVersion",
+  "state",
+  "requestDigest",
+  "requestSequence",
+  "traceparent",
+];
+
+/** What a schema cannot say of a route: each mistake with its JSON pointer. */
+export function routeMistakes(route: Route): { at: string; message: string }[] {
+  const { message = {} } = route;
+  const mistakes: { at: string; message: string }[] = [];
+  const wrong = (at: string, text: string) => mistakes.push({ at, message: text });
+  if ((route.topic === undefined) === (route.queue === undefined))
+    wrong("/", "names both or neither of topic and queue: give exactly one");
+  if (route.state === "dead" && (route.when || message.per === "row"))
+    wrong("/state", "takes dead letters only, which have no outputs: `when` and `per: row` would match nothing");
+  const templates = { subject: message.subject, session_id: message.session_id, partition_key: message.partition_key };
+  const named = [
+    ...Object.entries(templates).map(([name, text]) => [`/message/${name}`, text] as const),
+    ...Object.entries(message.properties ?? {}).map(([name, text]) => [`/message/properties/${name}`, text] as const),
+  ];
+  for (const [at, text] of named) {
+    if (text === undefined) continue;
+    const parsed = parseTemplate(text);
+    if ("mistake" in parsed) wrong(at, parsed.mistake);
+    else if (
+      message.per !== "row" &&
+      parsed.parts.some((part) => typeof part === "object" && part.of === "outcome" && part.name === "row")
+    )
+      wrong(at, "has {row}, which only a message per row has: set `per: row`");
+  }
+  for (const name of Object.keys(message.properties ?? {}))
+    if (OWN_PROPERTIES.includes(name))
+      wrong(`/message/properties/${name}`, "is a property that the bridge sets itself");
+  const { session_id, partition_key } = message;
+  if (session_id !== undefined && partition_key !== undefined && session_id !== partition_key)
+    wrong("/message/partition_key", "differs from session_id: Service Bus wants them equal, so leave it out");
+  return mistakes;
+}
 
 /** A queue or subscription whose messages are requests for a model. */
 export const Source = Type.Object(

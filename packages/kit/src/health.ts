@@ -12,8 +12,14 @@ export class Health {
   readonly #checks = new Map<string, HealthCheck>();
   #state: "starting" | "started" | "stopping" = "starting";
 
-  check(name: string, check: HealthCheck): void {
+  /** Adds a check under a name, which is there until it is disposed. */
+  check(name: string, check: HealthCheck): Disposable {
     this.#checks.set(name, check);
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#checks.get(name) === check) this.#checks.delete(name);
+      },
+    };
   }
   started(): void {
     this.#state = "started";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openServiceBus } from "@millrace/azure";
-import { CONSUMER_DEFAULTS } from "@millrace/contracts";
+import { CONSUMER_DEFAULTS, type Route } from "@millrace/contracts";
 import { eventually } from "@millrace/testkit";
 import { expect, it } from "vitest";
 import { storeOutcomes } from "./testing/outcomes.ts";
@@ -94,7 +94,7 @@ it("while Service Bus is away it holds on, says why, naks nothing, and goes on b
     async () => {
       const readiness = await fetch(`${healthUrl}/readyz`);
       expect(readiness.status).toBe(503);
-      expect(await readiness.text()).toMatch(/service bus predictions/);
+      expect(await readiness.text()).toMatch(/Service Bus predictions/);
     },
     { within_ms: 30_000 },
   );
@@ -164,3 +164,62 @@ it("sends each route what it asks for", async () => {
   expect(await around.receive(30, "small")).toEqual({ messages: 30, distinct: 30 });
   expect(await around.receive(20)).toEqual({ messages: 20, distinct: 20 });
 }, 60_000);
+
+it("takes routes from the bucket as they come, change and go, and leaves the others alone", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  const { healthUrl } = await around.startBridge();
+  const bucket = await around.operator.js.views.kv("routes", { bindOnly: true });
+  const put = (route: Route) => bucket.put(route.name, JSON.stringify(route));
+  const checks = async () => Object.keys(((await (await fetch(`${healthUrl}/readyz`)).json()) as Ready).checks);
+
+  await storeOutcomes(around.inference, 10, { model: "fan" });
+  await acked(around, 10);
+  await put({ name: "fans", topic: "small", model: "fan" });
+  await put({ name: "late", topic: "small", model: "fan", begin: "new" });
+  await eventually(async () => expect((await around.consumer("late")).num_waiting).toBe(1));
+  await eventually(async () => expect((await around.consumer("fans")).ack_floor.consumer_seq).toBe(10));
+  expect(await around.receive(10, "small")).toEqual({ messages: 10, distinct: 10 });
+
+  await put({ name: "fans", topic: "small", model: "pump" });
+  const filter = "out.*.*.pump.*.*";
+  await eventually(async () => expect((await around.consumer("fans")).config.filter_subject).toBe(filter));
+  await bucket.delete("late");
+  await eventually(async () => await expect(around.consumer("late")).rejects.toThrow("consumer not found"));
+  await storeOutcomes(around.inference, 5, { model: "fan" });
+  await storeOutcomes(around.inference, 7, { model: "pump" });
+  await acked(around, 22);
+  expect(await around.receive(7, "small")).toEqual({ messages: 7, distinct: 7 });
+  expect(await checks()).toEqual(expect.arrayContaining(["route predictions", "route fans"]));
+  expect(await checks()).not.toContain("route late");
+  expect(await around.receive(22)).toEqual({ messages: 22, distinct: 22 });
+}, 60_000);
+
+it("a route that is changed under load loses and doubles nothing, and one that is deleted while away ends", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  const { process } = await around.startBridge({ BATCH_MESSAGES_MAX: "20" });
+  const bucket = await around.operator.js.views.kv("routes", { bindOnly: true });
+  const total = 3_000;
+  const storing = (async () => {
+    for (let at = 0; at < total; at += 250) await storeOutcomes(around.inference, 250);
+  })();
+  for (let change = 0; change < 6; change++) {
+    const route: Route = { name: "predictions", topic: "predictions", message: { ttl_s: 1_000 + change } };
+    await bucket.put("predictions", JSON.stringify(route));
+    await sleep(100); // in the middle of whatever it does
+  }
+  await bucket.delete("predictions"); // the file's is in force again
+  await storing;
+  await acked(around, total);
+  expect(await around.receive(total)).toEqual({ messages: total, distinct: total });
+
+  await bucket.put("more", JSON.stringify({ name: "more", topic: "small" } satisfies Route));
+  await eventually(async () => expect((await around.consumer("more")).num_waiting).toBe(1), { within_ms: 20_000 });
+  await end(process, "SIGTERM");
+  await bucket.delete("more");
+  await around.startBridge();
+  await eventually(async () => await expect(around.consumer("more")).rejects.toThrow("consumer not found"));
+}, 120_000);
+
+type Ready = { checks: Record<string, unknown> };

@@ -11,6 +11,7 @@ import type {
   Ledger,
   Models,
   OutcomeWaits,
+  Routes,
   Streams,
   Tokens,
 } from "./domain/ports.ts";
@@ -42,6 +43,7 @@ import {
 } from "./handlers/oip.ts";
 import { bareProblem, problemErrors, refuse } from "./handlers/problems.ts";
 import { onGetRequest } from "./handlers/request-state.ts";
+import { onDeleteRoute, onGetRoute, onListRoutes, onPutRoute } from "./handlers/routes.ts";
 import { onSubmit } from "./handlers/submit.ts";
 
 export type AppDeps = {
@@ -56,6 +58,7 @@ export type AppDeps = {
   ledger: Ledger;
   books: Books;
   deadLetters: DeadLetters;
+  routes: Routes;
   /** Aborted when stopping begins: event streams end, waits answer. */
   signal: AbortSignal;
 };
@@ -83,6 +86,10 @@ const handlersOf = (
   redriveDeadLetters: onRedriveDeadLetters(deps),
   discardDeadLetter: onDiscardDeadLetter(deps),
   discardDeadLetters: onDiscardDeadLetters(deps),
+  listRoutes: onListRoutes(deps),
+  getRoute: onGetRoute(deps),
+  putRoute: onPutRoute(deps),
+  deleteRoute: onDeleteRoute(deps),
   serverMetadata: onServerMetadata,
   serverLive: onServerLive,
   serverReady: onServerReady(deps),

@@ -6,6 +6,7 @@ import { openDeadLetters } from "./adapters/dead-letters.ts";
 import { openLedger } from "./adapters/ledger.ts";
 import { openModels } from "./adapters/models.ts";
 import { openOutcomeWaits } from "./adapters/outcome-waits.ts";
+import { openRoutes } from "./adapters/routes.ts";
 import { openStreams } from "./adapters/streams.ts";
 import type { AppDeps } from "./app.ts";
 import type { Tokens } from "./domain/ports.ts";
@@ -44,5 +45,6 @@ export async function openParts(
     ledger: openLedger(bus),
     books: openBooks(bus),
     deadLetters: openDeadLetters(bus, lanes),
+    routes: use(await openRoutes(bus)),
   };
 }

@@ -17,7 +17,7 @@ export type Answer = {
  * neither can say what the other does not do.
  */
 export type Operation = {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "PUT" | "DELETE";
   /** OpenAPI template: `/v1/{tenant}/…`. */
   path: string;
   tag: string;

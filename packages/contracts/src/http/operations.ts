@@ -16,6 +16,7 @@ import {
 } from "../dead-letters.ts";
 import type { ErrorCode } from "../errors.ts";
 import { HEADER_LENGTH, InferRequest, InferResponse } from "../oip.ts";
+import { Route, RouteList } from "../routes.ts";
 import { PRIORITIES, TOKEN_PATTERN } from "../subjects.ts";
 import { LIMITS } from "./limits.ts";
 import type { Answer, Content, Operation } from "./operation.ts";
@@ -500,6 +501,66 @@ const check: Operation = {
   errors: ["unavailable"],
 };
 
+const ofRoute = Type.Object({ ...inProject.properties, route: token("Name of the route") });
+
+const listRoutes: Operation = {
+  method: "GET",
+  path: "/v1/{tenant}/{project}/routes",
+  tag: "Routes",
+  summary: "What of the project is mirrored to Service Bus",
+  description: "The routes that were put here. Those of the bridge's configuration file are not among them.",
+  needs: "operate",
+  params: inProject,
+  answers: { 200: json(RouteList, "The routes, by name") },
+  errors: ["invalid-token"],
+};
+
+const getRoute: Operation = {
+  method: "GET",
+  path: "/v1/{tenant}/{project}/routes/{route}",
+  tag: "Routes",
+  summary: "One route",
+  needs: "operate",
+  params: ofRoute,
+  answers: { 200: json(Route, "The route") },
+  errors: ["invalid-token", "unknown-bridge-route", "unavailable"],
+};
+
+const putRoute: Operation = {
+  method: "PUT",
+  path: "/v1/{tenant}/{project}/routes/{route}",
+  tag: "Routes",
+  summary: "Mirror outcomes of the project to a topic or queue, or change how",
+  description:
+    "Takes effect within moments, without a restart. A new route is sent what is retained and matches (`begin: new`: what comes); one that is changed goes on where it was. The route names the tenant and project of the path.",
+  needs: "operate",
+  params: ofRoute,
+  body: { content: { [JSON_TYPE]: Route } },
+  answers: { 200: json(Route, "The route, as it is in force") },
+  errors: [
+    "invalid-token",
+    "malformed-json",
+    "malformed-body",
+    "unsupported-media-type",
+    "route-name-taken",
+    "too-many-routes",
+    "unavailable",
+  ],
+};
+
+const deleteRoute: Operation = {
+  method: "DELETE",
+  path: "/v1/{tenant}/{project}/routes/{route}",
+  tag: "Routes",
+  summary: "End a route",
+  description:
+    "What it had not sent yet is not sent, and its position is forgotten: a route of the same name begins anew.",
+  needs: "operate",
+  params: ofRoute,
+  answers: { 200: json(Route, "The route that ended") },
+  errors: ["invalid-token", "unknown-bridge-route", "unavailable"],
+};
+
 const root = oip("");
 const project = oip("/v1/{tenant}/{project}");
 
@@ -520,6 +581,10 @@ export const OPERATIONS = {
   discardDeadLetter,
   discardDeadLetters,
   check,
+  listRoutes,
+  getRoute,
+  putRoute,
+  deleteRoute,
   serverMetadata: root.server,
   serverLive: root.live,
   serverReady: root.serverReady,

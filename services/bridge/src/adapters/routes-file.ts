@@ -1,18 +1,19 @@
 import { readFile } from "node:fs/promises";
+import type { RoutesFile } from "@millrace/contracts";
 import { ConfigError } from "@millrace/kit";
 import { parse } from "yaml";
-import { DEFAULT_ROUTES, parseRoutes, type Route } from "../domain/routes.ts";
+import { DEFAULT_FILE, parseRoutesFile } from "../domain/routes.ts";
 
-/** Reads the routes (YAML, of which JSON is a part). @throws ConfigError naming every mistake */
-export async function readRoutes(file: string | undefined): Promise<readonly Route[]> {
-  if (file === undefined) return DEFAULT_ROUTES;
+/** Reads the bridge's configuration file (YAML, of which JSON is a part). @throws ConfigError naming every mistake */
+export async function readRoutesFile(file: string | undefined): Promise<RoutesFile> {
+  if (file === undefined) return DEFAULT_FILE;
   let value: unknown;
   try {
     value = parse(await readFile(file, "utf8"));
   } catch (cause) {
     throw new ConfigError([`ROUTES_FILE: ${file} cannot be read: ${(cause as Error).message}`]);
   }
-  const parsed = parseRoutes(value);
-  if (parsed.ok) return parsed.routes;
+  const parsed = parseRoutesFile(value);
+  if (parsed.ok) return parsed.file;
   throw new ConfigError(parsed.mistakes.map((mistake) => `ROUTES_FILE: ${file}: ${mistake}`));
 }

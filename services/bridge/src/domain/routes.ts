@@ -1,38 +1,46 @@
-import { OUTCOME_STATES, TOKEN_PATTERN } from "@millrace/contracts";
-import Type, { type Static } from "typebox";
+import { isToken, type Route, RoutesFile, routeMistakes } from "@millrace/contracts";
 import { Value } from "typebox/value";
 
-const Token = Type.String({ pattern: TOKEN_PATTERN });
-
-/** Which outcomes are mirrored to which topic. Absent parts match anything. */
-export const Route = Type.Object(
-  {
-    name: Token,
-    tenant: Type.Optional(Token),
-    project: Type.Optional(Token),
-    model: Type.Optional(Token),
-    state: Type.Optional(Type.Enum([...OUTCOME_STATES])),
-    topic: Type.String({ minLength: 1, maxLength: 260, description: "Name of a topic or queue" }),
-  },
-  { additionalProperties: false },
-);
-export type Route = Static<typeof Route>;
-
-const RoutesFile = Type.Object({ routes: Type.Array(Route, { minItems: 1 }) }, { additionalProperties: false });
-
 /** Without a routes file: everything goes to one topic. */
-export const DEFAULT_ROUTES: readonly Route[] = [{ name: "predictions", topic: "predictions" }];
+export const DEFAULT_FILE: RoutesFile = { routes: [{ name: "predictions", topic: "predictions" }] };
 
-/** The routes of a parsed file, or every mistake in it. */
-export function parseRoutes(value: unknown): { ok: true; routes: Route[] } | { ok: false; mistakes: string[] } {
-  const mistakes = Value.Errors(RoutesFile, value).map((error) => `${error.instancePath || "/"} ${error.message}`);
-  if (mistakes.length > 0) return { ok: false, mistakes };
-  const { routes } = value as Static<typeof RoutesFile>;
-  const twice = routes.filter((route, index) => routes.findIndex((other) => other.name === route.name) !== index);
-  if (twice.length > 0)
-    return {
-      ok: false,
-      mistakes: twice.map(({ name }) => `the name "${name}" is used by two routes; it names a durable consumer`),
-    };
-  return { ok: true, routes };
+/** A parsed routes file, or every mistake in its form and its routes. */
+export function parseRoutesFile(value: unknown): { ok: true; file: RoutesFile } | { ok: false; mistakes: string[] } {
+  const wrong = Value.Errors(RoutesFile, value).map((error) => `${error.instancePath || "/"} ${error.message}`);
+  if (wrong.length > 0) return { ok: false, mistakes: wrong };
+  const file = value as RoutesFile;
+  const mistakes = file.routes.flatMap((route, index) =>
+    routeMistakes(route).map(({ at, message }) => `/routes/${index}${at === "/" ? "" : at} ${message}`),
+  );
+  const twice = file.routes.filter(
+    ({ name }, index) => file.routes.findIndex((other) => other.name === name) !== index,
+  );
+  for (const { name } of twice) mistakes.push(`the name "${name}" is used by two routes; it names a durable consumer`);
+  return mistakes.length > 0 ? { ok: false, mistakes } : { ok: true, file };
 }
+
+/**
+ * The route in force under a name: the bucket's, else the file's. A route of the bucket that is confined to a project
+ * does not take the place of one in the file that is not of that project: who may operate one project must not end
+ * what is mirrored of others.
+ */
+export function inForce(file: Route | undefined, bucket: Route | undefined): { route?: Route; refused?: string } {
+  if (bucket === undefined) return file ? { route: file } : {};
+  if (file === undefined) return { route: bucket };
+  const widens = (["tenant", "project"] as const).some(
+    (part) => bucket[part] !== undefined && file[part] !== bucket[part],
+  );
+  return widens
+    ? { route: file, refused: "the configuration file has a route of this name that is not of the same project" }
+    : { route: bucket };
+}
+
+/** What is wrong with a route of the bucket, in one sentence; undefined when it can be in force. */
+export function bucketMistake(key: string, route: Route): string | undefined {
+  if (!isToken(key) || route.name !== key) return `its key is "${key}" and its name "${route.name}"`;
+  const [first] = routeMistakes(route);
+  return first && `${first.at} ${first.message}`;
+}
+
+/** The topic or queue of a route. */
+export const entityOf = ({ topic, queue }: Pick<Route, "topic" | "queue">): string => (topic ?? queue) as string;

@@ -19,6 +19,7 @@ import type {
   RedriveDecision,
   RequestAddress,
   Result,
+  Route,
 } from "@millrace/contracts";
 import type { Refusal, Wish } from "./admission/model-queue.ts";
 import type { Caller, Project } from "./grants.ts";
@@ -91,6 +92,20 @@ export type Tokens = {
 export type Books = {
   /** @throws when the keeper does not answer. */
   check(): Promise<CheckReport>;
+};
+
+/** What is mirrored to Service Bus, of all projects, as far as it was put through the API. */
+export type Routes = {
+  all(): Iterable<Route>;
+  get(name: string): Promise<Route | undefined>;
+  /**
+   * Puts or deletes (`next` absent) a route, by what stands there now; compare-and-set, so that it may be asked again.
+   * Answers the route that was put or deleted.
+   */
+  change(
+    name: string,
+    decide: (known: Route | undefined) => Result<{ next: Route | undefined }>,
+  ): Promise<Result<Route>>;
 };
 
 export type Ledger = {
