@@ -54,7 +54,7 @@ const ledgerIsCurrent = () =>
         if (num_pending + num_ack_pending > 0) throw new Error(`${durable} has ${num_pending} to take`);
       }
     },
-    { within_ms: 20_000 },
+    { within_ms: 30_000 },
   );
 
 const kinds = ({ findings }: CheckReport) => findings.map(({ kind }) => kind).sort();
@@ -101,7 +101,7 @@ test("a request that was acknowledged without an outcome is named, put back, ans
       if (done.size === 0) throw new Error("nothing came back");
       return done;
     },
-    { within_ms: 10_000 },
+    { within_ms: 30_000 },
   );
   expect([...deeds.keys()]).toEqual([lost]);
   await plant.untilHolds("EVENTS", 1);
