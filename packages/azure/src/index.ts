@@ -1,3 +1,14 @@
+export {
+  type Administration,
+  type EntityKind,
+  type EntitySettings,
+  type EntityState,
+  openAdministration,
+  type Rule,
+  type RuleState,
+  type SubscriptionState,
+} from "./administration.ts";
+export { AdministrationError, type AdministrationFailureKind } from "./administration-failure.ts";
 export { credential } from "./credential.ts";
 export type { SendFailure, SendFailureKind } from "./failure.ts";
 export { readSecret, type SecretSource } from "./secret.ts";

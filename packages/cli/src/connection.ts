@@ -53,9 +53,17 @@ export function projectOf({ tenant, project }: Connection): { tenant: string; pr
   return { tenant, project };
 }
 
-type Run = Partial<Record<"http" | "token" | "tenant" | "project", string>>;
+/** What is used of `run.json`. */
+type Run = Partial<Record<"http" | "token" | "tenant" | "project", string>> & {
+  serviceBus?: { connectionString: string; certificateFile?: string };
+};
 
-async function readRun(directory: string, asked: boolean): Promise<Run | undefined> {
+/**
+ * The `run.json` of a Millrace whose data is in the directory.
+ * @returns undefined when none runs there
+ * @throws Failure when none runs there although it was asked for
+ */
+export async function readRun(directory: string, asked: boolean): Promise<Run | undefined> {
   const file = path.join(directory, "run.json");
   try {
     return JSON.parse(await readFile(file, "utf8")) as Run;

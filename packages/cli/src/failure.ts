@@ -9,6 +9,8 @@ export const EXIT = {
   usage: 2,
   /** The server could not be reached, or cannot answer now: the same command later may work. */
   unavailable: 3,
+  /** Nothing is wrong, and something is to be done: `azure plan` found changes that `azure apply` would make. */
+  pending: 4,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { createClient } from "./client.ts";
+import { addAzure } from "./commands/azure.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDead } from "./commands/dead.ts";
 import { addRoutes } from "./commands/routes.ts";
@@ -16,7 +17,7 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 the books do not balance, or it was refused; 2 the command line, a file or a setting is wrong;
-3 the server cannot be reached or cannot answer now.
+3 the server cannot be reached or cannot answer now; 4 \`azure plan\` found changes to make.
 
 The server and token are those of flags, else of MILLRACE_URL, MILLRACE_TOKEN, MILLRACE_TENANT and MILLRACE_PROJECT,
 else of the Millrace that runs with its data in .millrace (--data). The token of the latter is sent to it alone.`;
@@ -52,7 +53,7 @@ function programOf(session: Session): Command {
   const { world } = session;
   const program = new Command("millrace")
     .description(
-      "Checks the books of a Millrace, decides about its dead letters, and routes its outcomes to Service Bus",
+      "Checks the books of a Millrace, decides about its dead letters, routes its outcomes to Service Bus, and prepares that",
     )
     .version(version)
     .exitOverride()
@@ -68,5 +69,6 @@ function programOf(session: Session): Command {
   addCheck(program, session);
   addDead(program, session);
   addRoutes(program, session);
+  addAzure(program, session);
   return program;
 }

@@ -8,6 +8,8 @@ export type World = {
   error(text: string): void;
   /** All of standard input. */
   stdin(): Promise<Uint8Array>;
+  /** Asks the person at the terminal for a line; undefined when nobody is there to answer. */
+  ask(question: string): Promise<string | undefined>;
   /** Whether a person looks at standard output. */
   isTerminal: boolean;
 };

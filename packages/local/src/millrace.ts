@@ -91,7 +91,12 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
   const run = (): Run => ({
     http: `http://127.0.0.1:${httpPort}`,
     nats: nats.urlFor("operator"),
-    serviceBus: { connectionString: serviceBus.connectionString, topic: TOPIC, subscription: SUBSCRIPTIONS.enterprise },
+    serviceBus: {
+      connectionString: serviceBus.connectionString,
+      topic: TOPIC,
+      subscription: SUBSCRIPTIONS.enterprise,
+      certificateFile: serviceBus.certificateFile,
+    },
     token,
     tenant: TENANT,
     project: PROJECT,

@@ -10,7 +10,13 @@ export type Run = {
   http: string;
   /** `nats://operator:<password>@127.0.0.1:<port>`; of a cluster, one for each node, comma-separated. */
   nats: string;
-  serviceBus: { connectionString: string; topic: string; subscription: string };
+  serviceBus: {
+    connectionString: string;
+    topic: string;
+    subscription: string;
+    /** What clients that use TLS must trust: those for administration always do. */
+    certificateFile: string;
+  };
   /** Bearer token for every HTTP route but health. */
   token: string;
   tenant: string;

@@ -20,6 +20,8 @@ export type ServiceBusPlace = {
   storeDir: string;
   key: string;
   connectionString: string;
+  /** Made by the Service Bus itself when it first starts. */
+  certificateFile: string;
 };
 
 /** Chooses the port and writes down which entities exist. */
@@ -35,6 +37,7 @@ export async function serviceBusPlace(
     port,
     configFile,
     storeDir: dataDir.file("servicebus"),
+    certificateFile: dataDir.file("servicebus", "tls-certificate.pem"),
     key,
     connectionString: [
       `Endpoint=sb://127.0.0.1:${port}`,

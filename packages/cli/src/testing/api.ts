@@ -60,7 +60,7 @@ export type Ran = { code: number; out: string; bytes: Buffer; error: string };
 /** Runs a command line in this process. */
 export async function millrace(
   args: readonly string[],
-  world: { env?: Record<string, string>; cwd?: string; stdin?: string; isTerminal?: boolean } = {},
+  world: { env?: Record<string, string>; cwd?: string; stdin?: string; isTerminal?: boolean; answer?: string } = {},
 ): Promise<Ran> {
   const out: Buffer[] = [];
   let error = "";
@@ -72,6 +72,7 @@ export async function millrace(
       error += text;
     },
     stdin: async () => Buffer.from(world.stdin ?? ""),
+    ask: async () => world.answer,
     isTerminal: world.isTerminal ?? false,
   });
   const bytes = Buffer.concat(out);

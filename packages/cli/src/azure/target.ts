@@ -1,0 +1,80 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import type { Administration, ServiceBusAddress } from "@millrace/azure";
+import { readRun } from "../connection.ts";
+import { usage } from "../failure.ts";
+import type { World } from "../world.ts";
+
+/** Options of every `azure` command. */
+export type TargetOptions = { namespace?: string; connectionStringFile?: string; data?: string };
+
+/** A namespace: how it is entered, how it is called, and who said so. */
+export type Target = { address: ServiceBusAddress; name: string; from: string; ca?: string };
+
+const HOW =
+  "Give --namespace NAME.servicebus.windows.net or --connection-string-file FILE, set SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING, or name a running Millrace by --data DIR.";
+
+/**
+ * The namespace that flags name, else the bridge's own two settings, else the local Service Bus of a Millrace that runs
+ * here. Two that are named at once are a mistake: the wrong one might be changed.
+ * @throws Failure saying what is missing or wrong, never what a connection string holds
+ */
+export async function targetOf(options: TargetOptions, { env, cwd }: World): Promise<Target> {
+  const { namespace, connectionStringFile: file, data } = options;
+  const flags = [namespace && "--namespace", file && "--connection-string-file", data && "--data"].filter(Boolean);
+  if (flags.length > 1) throw usage(`${flags.join(" and ")} name more than one namespace.`, "Give one of them.");
+  if (namespace !== undefined) return byName(namespace, "--namespace");
+  if (file !== undefined) return byKey(await readSecretFile(path.resolve(cwd, file)), file);
+  if (data === undefined) {
+    const { SERVICEBUS_NAMESPACE: name, SERVICEBUS_CONNECTION_STRING: key } = env;
+    if (name && key)
+      throw usage("SERVICEBUS_NAMESPACE and SERVICEBUS_CONNECTION_STRING are both set.", "Set one, or give a flag.");
+    if (name) return byName(name, "SERVICEBUS_NAMESPACE");
+    if (key) return byKey(key, "SERVICEBUS_CONNECTION_STRING");
+  }
+  const directory = data ?? ".millrace";
+  const { serviceBus } = (await readRun(path.resolve(cwd, directory), data !== undefined)) ?? {};
+  if (serviceBus === undefined) throw usage("No Service Bus namespace is named, and no Millrace runs here.", HOW);
+  const target = byKey(serviceBus.connectionString, path.join(directory, "run.json"));
+  const { certificateFile } = serviceBus;
+  return certificateFile === undefined ? target : { ...target, ca: await readSecretFile(certificateFile) };
+}
+
+/** Its administration API. Azure's SDK is loaded here and not before: it costs what other commands do not need. */
+export async function administrationOf({ address, ca }: Target): Promise<Administration> {
+  const { openAdministration } = await import("@millrace/azure");
+  return await openAdministration(address, ca === undefined ? {} : { ca });
+}
+
+function byName(name: string, from: string): Target {
+  if (!/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:\d+)?$/.test(name))
+    throw usage(`"${name}" is not the name of a namespace.`, "Write it as NAME.servicebus.windows.net.");
+  return { address: { fullyQualifiedNamespace: name }, name, from };
+}
+
+function byKey(connectionString: string, from: string): Target {
+  const parts = new Map(
+    connectionString
+      .trim()
+      .split(";")
+      .map((part): [string, string] => [
+        part.slice(0, part.indexOf("=")).toLowerCase(),
+        part.slice(part.indexOf("=") + 1),
+      ]),
+  );
+  const [, name] = /^sb:\/\/([^/]+)\/?$/i.exec(parts.get("endpoint") ?? "") ?? [];
+  if (name === undefined || !parts.get("sharedaccesskeyname") || !parts.get("sharedaccesskey"))
+    throw usage(
+      `What ${from} holds is not a connection string with a key.`,
+      "It has the form Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…, of a policy that may manage.",
+    );
+  return { address: { connectionString: connectionString.trim() }, name, from };
+}
+
+async function readSecretFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw usage(`The file cannot be read: ${(cause as Error).message}`);
+  }
+}

@@ -1,0 +1,149 @@
+import type { EntityKind, EntitySettings, Rule } from "@millrace/azure";
+import {
+  OUTAGE_MAX_S_DEFAULT,
+  type RoutesFile,
+  routeMistakes,
+  type Source,
+  type SubscriptionPlan,
+} from "@millrace/contracts";
+
+/** What should be at Service Bus, from what routes, sources and entities say. Absent settings are left as they are. */
+export type WantedEntity = {
+  kind: EntityKind;
+  name: string;
+  settings: EntitySettings;
+  /** Who needs it: `route predictions`, `source orders`. */
+  neededBy: string[];
+  /** The longest outage that a route promises to survive without a duplicate. */
+  outage?: { seconds: number; route: string };
+  /** Routes whose messages carry a session id, and those whose do not. */
+  routes: { name: string; sessions: boolean }[];
+  subscriptions: WantedSubscription[];
+};
+export type WantedSubscription = {
+  name: string;
+  settings: EntitySettings;
+  /** Absent: those that it has stay. */
+  rules?: Rule[];
+};
+
+/** @returns the entities in the order in which they are named, or every contradiction in the file */
+export function wantedOf(file: RoutesFile): { ok: true; entities: WantedEntity[] } | { ok: false; mistakes: string[] } {
+  const mistakes: string[] = [];
+  const say = (mistake: string): void => void mistakes.push(mistake);
+  const entities = new Map<string, WantedEntity>();
+
+  /** The entity that somebody names; undefined when it cannot be one. */
+  function entityOf(of: { topic?: string; queue?: string }, by: string): WantedEntity | undefined {
+    const { topic, queue } = of;
+    const name = topic ?? queue;
+    if (name === undefined || (topic !== undefined && queue !== undefined)) {
+      say(`${by}: give either a topic or a queue`);
+      return undefined;
+    }
+    const kind = topic === undefined ? "queue" : "topic";
+    const key = name.toLowerCase(); // as Service Bus compares
+    const entity = entities.get(key) ?? { kind, name, settings: {}, neededBy: [], routes: [], subscriptions: [] };
+    if (entity.kind !== kind) say(`${by}: ${name} is a ${entity.kind} for ${entity.neededBy[0]}`);
+    entities.set(key, entity);
+    entity.neededBy.push(by);
+    return entity;
+  }
+
+  unique("routes", file.routes, say);
+  unique("sources", file.sources ?? [], say);
+
+  for (const route of file.routes) {
+    const by = `route ${route.name}`;
+    const wrong = routeMistakes(route);
+    for (const { at, message } of wrong) say(`${by}: ${at} ${message}`);
+    if (wrong.length > 0) continue;
+    const entity = entityOf(route, by);
+    if (!entity) continue;
+    const seconds = route.outage_max_s ?? OUTAGE_MAX_S_DEFAULT;
+    if (seconds > (entity.outage?.seconds ?? 0)) entity.outage = { seconds, route: route.name };
+    entity.settings.duplicate_detection_s = entity.outage!.seconds;
+    const sessions = route.message?.session_id !== undefined;
+    entity.routes.push({ name: route.name, sessions });
+    // A queue with sessions refuses a message without one; a topic leaves that to its subscriptions.
+    if (entity.kind === "queue") decideSessions(entity.settings, sessions, `${by}: queue ${entity.name}`, say);
+  }
+
+  for (const source of file.sources ?? []) {
+    const by = `source ${source.name}`;
+    if ((source.topic === undefined) !== (source.subscription === undefined)) {
+      say(`${by}: a topic goes with a subscription`);
+      continue;
+    }
+    const entity = entityOf(source, by);
+    if (!entity) continue;
+    const receiver = source.subscription === undefined ? entity : subscriptionOf(entity, source.subscription);
+    decideSessions(receiver.settings, source.sessions ?? false, `${by}: ${pathOf(source)}`, say);
+  }
+
+  const planned = new Set<string>();
+  for (const plan of file.entities ?? []) {
+    const by = `entities: ${plan.topic === undefined ? "queue" : "topic"} ${plan.topic ?? plan.queue}`;
+    const entity = entityOf(plan, by);
+    if (!entity) continue;
+    if (planned.has(entity.name.toLowerCase())) say(`${by}: it is there twice`);
+    planned.add(entity.name.toLowerCase());
+    const { sessions, duplicate_detection_s: window_s, size_max_mb, subscriptions = [] } = plan;
+    if (size_max_mb !== undefined) entity.settings.size_max_mb = size_max_mb;
+    if (sessions !== undefined && entity.kind === "topic") say(`${by}: sessions belong to its subscriptions`);
+    else if (sessions !== undefined) decideSessions(entity.settings, sessions, by, say);
+    if (window_s !== undefined) {
+      if (entity.outage && window_s < entity.outage.seconds)
+        say(
+          `${by}: a window of ${window_s} s is shorter than the outage of ${entity.outage.seconds} s that route ${entity.outage.route} promises`,
+        );
+      entity.settings.duplicate_detection_s = window_s;
+    }
+    if (entity.kind === "queue" && subscriptions.length > 0) say(`${by}: a queue has no subscriptions`);
+    unique(by, subscriptions, say);
+    for (const subscription of subscriptions) addSubscription(entity, subscription, by, say);
+  }
+  return mistakes.length > 0 ? { ok: false, mistakes } : { ok: true, entities: [...entities.values()] };
+}
+
+type Say = (mistake: string) => void;
+
+function addSubscription(entity: WantedEntity, plan: SubscriptionPlan, by: string, say: Say): void {
+  const where = `${by}, subscription ${plan.name}`;
+  const subscription = subscriptionOf(entity, plan.name);
+  const { sessions, deliveries_max, lock_s, rules } = plan;
+  if (plan.name.includes("/")) say(`${where}: its name cannot have a "/"`);
+  if (sessions !== undefined) decideSessions(subscription.settings, sessions, where, say);
+  if (deliveries_max !== undefined) subscription.settings.deliveries_max = deliveries_max;
+  if (lock_s !== undefined) subscription.settings.lock_s = lock_s;
+  if (rules === undefined) return;
+  if (rules.length === 0) say(`${where}: without a rule it receives nothing; leave "rules" out to take everything`);
+  unique(where, rules, say);
+  subscription.rules = rules.map(({ name, sql }) => ({ name, sql }));
+}
+
+function subscriptionOf(entity: WantedEntity, name: string): WantedSubscription {
+  const known = entity.subscriptions.find((it) => it.name.toLowerCase() === name.toLowerCase());
+  if (known) return known;
+  const subscription: WantedSubscription = { name, settings: {} };
+  entity.subscriptions.push(subscription);
+  return subscription;
+}
+
+/** Whoever says it first is right; whoever says otherwise is a mistake, since an entity has sessions or has not. */
+function decideSessions(settings: EntitySettings, sessions: boolean, by: string, say: Say): void {
+  if (settings.sessions !== undefined && settings.sessions !== sessions)
+    say(`${by} ${sessions ? "needs" : "must not have"} sessions, and something before it says otherwise`);
+  settings.sessions ??= sessions;
+}
+
+const pathOf = ({ topic, subscription, queue }: Source): string =>
+  queue === undefined ? `${topic}/${subscription}` : `queue ${queue}`;
+
+function unique(where: string, named: readonly { name: string }[], say: Say): void {
+  const seen = new Set<string>();
+  for (const { name } of named) {
+    if (seen.has(name.toLowerCase())) say(`${where}: the name ${name} is used twice`);
+    seen.add(name.toLowerCase());
+  }
+}

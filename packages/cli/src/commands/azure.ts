@@ -1,0 +1,23 @@
+import type { Command } from "commander";
+import { addApply, addPlan } from "./azure-plan.ts";
+import type { Session } from "./session.ts";
+
+/** `millrace azure …`: what is at Service Bus. */
+export function addAzure(program: Command, session: Session): void {
+  const azure = program
+    .command("azure")
+    .description("compare Azure Service Bus with what routes need, and bring it about")
+    .helpCommand(false)
+    .option(
+      "--namespace <name>",
+      "NAME.servicebus.windows.net, entered with your own identity (DefaultAzureCredential)",
+    )
+    .option("--connection-string-file <file>", "file that holds a connection string with a key that may manage")
+    .addHelpText("after", WHERE);
+  addPlan(azure, session);
+  addApply(azure, session);
+}
+
+const WHERE = `
+The namespace is that of a flag, else of SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING, else the local one of the
+Millrace that runs with its data in .millrace (--data).`;
