@@ -61,5 +61,11 @@ export { busSettings, type OpenBusOptions, openBus } from "./settings.ts";
 export { readSettledOutcome } from "./settled-outcome.ts";
 export { consumeStrays } from "./strays.ts";
 export { readStreamState, type StreamState } from "./stream-state.ts";
+export {
+  answerSubmissions,
+  type SubmissionAnswer,
+  type SubmissionCall,
+  submitRequest,
+} from "./submissions.ts";
 export { openTable, type Table } from "./tables.ts";
 export { done, reject, retry, type Verdict } from "./verdict.ts";

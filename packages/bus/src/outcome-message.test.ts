@@ -39,6 +39,7 @@ test("of a result and a dead letter of one request, from two workers at once, on
         request: delivery,
         body: { bytes: Buffer.from("{}") },
         source: { correlationid: of.id },
+        replyTo: undefined,
       });
       const dead = deadLetterOf(other, delivery, problem("poison-message", "delivered 21 times").problem);
       const both = index % 2 === 0 ? [one.store(done), other.store(dead)] : [other.store(dead), one.store(done)];

@@ -17,6 +17,7 @@ import {
   PreviousAttempt,
   type Problem,
   parseRequestSubject,
+  REPLY_ADDRESS_MAX,
   REQUEST_HEADERS,
   type RequestAddress,
   reasonOf,
@@ -41,6 +42,8 @@ export type Asked = {
   /** Position of the dead letter that the outcome replaces; 0 for a first attempt. */
   answers: number;
   previous: readonly PreviousAttempt[];
+  /** Where the outcome is sent as well, as the request says. */
+  replyTo: string | undefined;
 };
 
 /** The one place where the message that ends a request is made. */
@@ -55,18 +58,23 @@ export function outcomeMessage(
     request: { stream: string; sequence: number };
     body: EncodedBody;
     source: Pick<Envelope, "correlationid" | "principal" | "traceparent">;
+    replyTo: string | undefined;
   },
 ): Outgoing {
   const subject = outcomeSubject({ ...addressOf(of), state: outcome.state });
   const correlationid = fitting(outcome.source.correlationid) ?? of.id;
   const principal = fitting(outcome.source.principal);
   const traceparent = fitting(outcome.source.traceparent);
+  const replyTo = fitting(outcome.replyTo, REPLY_ADDRESS_MAX);
   return {
     subject,
     exclusive: outcomeFilter(of),
     expected: outcome.answers,
     body: outcome.body.bytes,
-    headers: { [OUTCOME_HEADERS.request]: `${outcome.request.stream}:${outcome.request.sequence}` },
+    headers: {
+      [OUTCOME_HEADERS.request]: `${outcome.request.stream}:${outcome.request.sequence}`,
+      ...(replyTo === undefined ? {} : { [OUTCOME_HEADERS.replyTo]: replyTo }),
+    },
     ...(outcome.body.headerLength === undefined ? {} : { headerLength: outcome.body.headerLength }),
     envelope: {
       id: outcomeId(of.id, outcome.attempt),
@@ -86,8 +94,8 @@ export function outcomeMessage(
  * Headers of a request follow it into its outcome, unless they are longer than any of ours: the server bounds a
  * message's headers to 64 KiB, and an outcome has some that its request had not.
  */
-const fitting = (value: string | undefined): string | undefined =>
-  value !== undefined && value.length <= FOLLOWING_MAX ? value : undefined;
+const fitting = (value: string | undefined, length_max = FOLLOWING_MAX): string | undefined =>
+  value !== undefined && value.length <= length_max ? value : undefined;
 const FOLLOWING_MAX = 1_024;
 
 /** The dead letter of a delivery, whatever the delivery is: it may be no request at all. */
@@ -122,6 +130,7 @@ export function deadLetterOf(bus: Bus, delivery: Delivery, why: Problem): Outgoi
       ...(principal === undefined ? {} : { principal }),
       ...(traceparent === undefined ? {} : { traceparent }),
     },
+    replyTo: asked.replyTo,
   });
 }
 
@@ -147,6 +156,7 @@ export function askedOf(delivery: Delivery, id: string, envelope = fromHeaders(d
     attempt: attemptOf(delivery),
     answers: Number.isSafeInteger(answers) && answers >= 0 ? answers : 0,
     previous: previousOf(delivery.header(REQUEST_HEADERS.history)),
+    replyTo: delivery.header(REQUEST_HEADERS.replyTo),
   };
 }
 

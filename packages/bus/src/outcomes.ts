@@ -11,6 +11,7 @@ import {
   fromHeaders,
   HEADER_LENGTH,
   liveSubject,
+  OUTCOME_HEADERS,
   OUTCOMES,
   type Outcome,
   type OutcomeSubject,
@@ -40,6 +41,8 @@ export type StoredOutcome = {
   body: EncodedBody;
   envelope: Envelope;
   record: Outcome;
+  /** Where it is sent as well: `ReplyTo` as text, of a request that came from Service Bus. */
+  replyTo?: string;
 };
 
 /** The outcome of a request, or undefined while there is none. */
@@ -217,7 +220,11 @@ function toOutcome(
   const body = length === undefined ? { bytes } : { bytes, headerLength: Number(length) };
   const record = decodeOutcome(body);
   if (!record.ok) return record;
-  return { ok: true, value: { address, sequence, body, envelope, record: record.value } };
+  const replyTo = header(OUTCOME_HEADERS.replyTo);
+  return {
+    ok: true,
+    value: { address, sequence, body, envelope, record: record.value, ...(replyTo === undefined ? {} : { replyTo }) },
+  };
 }
 
 function orThrow<T>(result: Result<T>): T {

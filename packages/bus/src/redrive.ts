@@ -74,7 +74,7 @@ export async function completeRedrive(bus: Bus, decision: RedriveDecision): Prom
   if (!outcome) return problem("unknown-dead-letter", `request ${decision.id} has no outcome any more`);
   // An outcome behind the dead letter is this attempt's or a later one's: a request was there, and may be gone again.
   if (outcome.sequence > decision.dead_letter_sequence) return { ok: true, value: { repeated: true } };
-  const { record, envelope } = outcome;
+  const { record, envelope, replyTo } = outcome;
   if (record.state !== "dead" || outcome.sequence !== decision.dead_letter_sequence)
     return problem("unknown-dead-letter", `no dead letter of ${decision.id} is at ${decision.dead_letter_sequence}`);
   const body = payloadOf(decision) ?? (await readDeadLetterPayload(bus, record));
@@ -96,6 +96,7 @@ export async function completeRedrive(bus: Bus, decision: RedriveDecision): Prom
       // Whose request it is does not change with who redrives it; that is in the decision.
       ...(record.request.principal === undefined ? {} : { principal: record.request.principal }),
       ...(envelope.traceparent === undefined ? {} : { traceparent: envelope.traceparent }),
+      ...(replyTo === undefined ? {} : { replyTo }), // who asked gets the new outcome, too
       redrive: {
         attempt: decision.next_attempt,
         answers: decision.dead_letter_sequence,

@@ -224,8 +224,8 @@ function toVerdict(bus: Bus, request: RequestDelivery, verdict: RequestVerdict):
     { ...factsOf(request, request.asked), ...verdict.outcome },
     verdict.binaryOutput ? "binary" : "json",
   );
-  const { attempt, answers, request: asked } = request.asked;
-  const ended = { attempt, answers, request: asked, body, source: request.envelope };
+  const { attempt, answers, request: asked, replyTo } = request.asked;
+  const ended = { attempt, answers, request: asked, body, source: request.envelope, replyTo };
   return done(outcomeMessage(bus, request, { state: "done", ...ended }));
 }
 

@@ -28,6 +28,8 @@ export type NewRequest = RequestAddress & {
   traceparent?: string;
   /** RFC 3339. After this time it dies with its reason instead of running late. */
   deadline?: string;
+  /** `ReplyTo` as text: where the outcome is sent as well, for a request that came from Service Bus. */
+  replyTo?: string;
   /** Absent for the first attempt, which every request is until somebody redrives it. */
   redrive?: Redrive;
 };
@@ -85,6 +87,7 @@ export async function publishRequest(bus: Bus, request: NewRequest): Promise<Acc
       [REQUEST_HEADERS.modelVersion]: request.modelVersion,
       [REQUEST_HEADERS.modelDigest]: request.modelDigest,
       ...(request.deadline === undefined ? {} : { [REQUEST_HEADERS.deadline]: request.deadline }),
+      ...(request.replyTo === undefined ? {} : { [REQUEST_HEADERS.replyTo]: request.replyTo }),
       ...(redrive ? redriveHeaders(redrive) : {}),
     },
   });

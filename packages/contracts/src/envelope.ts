@@ -107,10 +107,14 @@ export const REQUEST_HEADERS = {
   requeuedFrom: "millrace-requeued-from",
   /** How often that was done. */
   requeues: "millrace-requeues",
+  /** JSON (`ReplyTo`): where the bridge sends the outcome, for a request that came from Service Bus and wants a reply. */
+  replyTo: "millrace-reply-to",
 } as const;
 
 /** Headers of an outcome beside the envelope. */
 export const OUTCOME_HEADERS = {
   /** `<stream>:<sequence>` of the request that it answers; the same is in its body. */
   request: "millrace-request",
+  /** As on the request. */
+  replyTo: REQUEST_HEADERS.replyTo,
 } as const;

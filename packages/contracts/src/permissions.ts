@@ -8,6 +8,7 @@ import {
   REQUESTS_TENSOR,
   STREAMS,
 } from "./streams.ts";
+import { SUBMISSION_SUBJECTS } from "./submission-call.ts";
 
 /**
  * Who may say what on NATS. Default deny: a user may publish and subscribe to what stands here and nothing else.
@@ -104,7 +105,8 @@ export const USERS = {
       AUDIT_QUERY_SUBJECT,
       CHECK_SUBJECT,
     ],
-    ["live.>"],
+    ["live.>", SUBMISSION_SUBJECTS],
+    true,
   ),
   inference: user("inference", [
     "out.>",
@@ -138,6 +140,7 @@ export const USERS = {
     ...watch("cluster"),
     ...watch("routes"),
     ...watch("sources"),
+    "in.>",
   ]),
   // Reads everything, removes what retention lets go, and puts requests back into their queue. It writes no outcome:
   // whatever it finds without one goes to a worker again.

@@ -1,10 +1,8 @@
 import { LIMITS, OPERATIONS, type Operation, type OperationId } from "@millrace/contracts";
 import { type Health, healthRoutes, type Logger, type Registry } from "@millrace/kit";
 import Fastify, { type FastifyInstance } from "fastify";
-import { openIntake } from "./adapters/intake.ts";
-import { meterDeadLetters, meterStreams, meterWaits } from "./adapters/metered.ts";
+import { meterDeadLetters, meterWaits } from "./adapters/metered.ts";
 import type {
-  Admission,
   Books,
   DeadLetters,
   Intake,
@@ -53,7 +51,7 @@ export type AppDeps = {
   tokens: Tokens;
   models: Models;
   streams: Streams;
-  admission: Admission;
+  intake: Intake;
   waits: OutcomeWaits;
   ledger: Ledger;
   books: Books;
@@ -67,9 +65,7 @@ export type AppDeps = {
 type KitRoute = "health" | "ready" | "metrics";
 
 /** What answers each operation; one that is missing does not compile. */
-const handlersOf = (
-  deps: AppDeps & { intake: Intake; listeners: Listeners },
-): Record<Exclude<OperationId, KitRoute>, Handler> => ({
+const handlersOf = (deps: AppDeps & { listeners: Listeners }): Record<Exclude<OperationId, KitRoute>, Handler> => ({
   submitRequest: onSubmit(deps),
   submitBulk: onBulk(deps),
   getRequest: onGetRequest(deps),
@@ -149,11 +145,8 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
-  const streams = meterStreams(deps.streams, deps.metrics);
   const handlers = handlersOf({
     ...deps,
-    streams,
-    intake: openIntake(streams, deps.admission, deps.metrics),
     waits: meterWaits(deps.waits, deps.metrics),
     deadLetters: meterDeadLetters(deps.deadLetters, deps.metrics),
     listeners: countListeners(deps.metrics),

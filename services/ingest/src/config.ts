@@ -12,6 +12,12 @@ export const Config = Type.Object({
     minimum: 1,
     description: "longest wait in the queue of a model whose manifest names none; past it requests are refused",
   }),
+  NATS_SUBMISSIONS_MAX: Type.Integer({
+    default: 1_024,
+    minimum: 1,
+    maximum: 65_536,
+    description: "submissions over NATS that are answered at once; more are refused, to come again",
+  }),
   ...busSettings("ingest"),
   ...ServiceSettings,
 });

@@ -3,7 +3,9 @@ import type { Scope } from "@millrace/kit";
 import { openAdmission } from "./adapters/admission.ts";
 import { openBooks } from "./adapters/books.ts";
 import { openDeadLetters } from "./adapters/dead-letters.ts";
+import { openIntake } from "./adapters/intake.ts";
 import { openLedger } from "./adapters/ledger.ts";
+import { meterStreams } from "./adapters/metered.ts";
 import { openModels } from "./adapters/models.ts";
 import { openOutcomeWaits } from "./adapters/outcome-waits.ts";
 import { openRoutes } from "./adapters/routes.ts";
@@ -20,13 +22,13 @@ export type PartsOptions = Pick<Scope, "log" | "health" | "metrics" | "signal"> 
   look_ms?: number;
 };
 
-/** What the HTTP application works with, on one connection. What must be closed again is handed to `use`. */
+/** What both fronts, HTTP and NATS, work with, on one connection. What must be closed again is handed to `use`. */
 export async function openParts(
   { bus, wait_max_s, look_ms, ...given }: PartsOptions,
   use: <Resource extends Disposable>(resource: Resource) => Resource,
 ): Promise<AppDeps> {
   const models = use(await openModels(bus));
-  const streams = use(await openStreams(bus));
+  const streams = meterStreams(use(await openStreams(bus)), given.metrics);
   const waits = use(openOutcomeWaits(bus, look_ms === undefined ? {} : { look_ms }));
   const lanes = use(await openLanes(bus));
   const admission = use(openAdmission(bus, { models, lanes, wait_max_s, metrics: given.metrics }));
@@ -40,7 +42,7 @@ export async function openParts(
     ...given,
     models,
     streams,
-    admission,
+    intake: openIntake(streams, admission, given.metrics),
     waits,
     ledger: openLedger(bus),
     books: openBooks(bus),

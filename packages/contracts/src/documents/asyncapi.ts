@@ -3,11 +3,13 @@ import { MESSAGES, type Message } from "../messages.ts";
 import { HEADER_LENGTH } from "../oip.ts";
 import { OUTCOMES, STREAMS, type StreamDeclaration } from "../streams.ts";
 import { PRIORITIES, TOKEN_PATTERN } from "../subjects.ts";
+import { callParts } from "./asyncapi-calls.ts";
 import { componentsOf, type Json } from "./components.ts";
 
 /** The AsyncAPI 3.0 document of the messages (https://www.asyncapi.com/docs/reference/specification/v3.0.0). */
 export function asyncapiDocument(): Json {
   const { reference, all } = componentsOf("#/components/schemas/");
+  const calls = callParts(reference);
   const channels = [...Map.groupBy<string, Message>(MESSAGES, ({ address }) => address)].map(channelOf);
   return {
     asyncapi: "3.0.0",
@@ -15,19 +17,23 @@ export function asyncapiDocument(): Json {
       title: "Millrace messages",
       version: "1",
       description:
-        "What crosses between services: CloudEvents 1.0 in binary content mode on NATS JetStream. Every message is stored in the stream named by its channel and consumed with explicit acknowledgement.",
+        "What crosses between services: CloudEvents 1.0 in binary content mode on NATS JetStream. Every message is stored in the stream named by its channel and consumed with explicit acknowledgement; a call has no stream, and an answer at most once.",
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
     },
     defaultContentType: "application/json",
     servers: {
       nats: { host: "127.0.0.1:4222", protocol: "nats", description: "JetStream; every process is a user of its own" },
     },
-    channels: Object.fromEntries(channels.map(({ id, channel }) => [id, channel])),
-    operations: Object.fromEntries(
-      channels.flatMap(({ id, messages }) => messages.flatMap((m) => operationsOf(id, m))),
-    ),
+    channels: { ...Object.fromEntries(channels.map(({ id, channel }) => [id, channel])), ...calls.channels },
+    operations: {
+      ...Object.fromEntries(channels.flatMap(({ id, messages }) => messages.flatMap((m) => operationsOf(id, m)))),
+      ...calls.operations,
+    },
     components: {
-      messages: Object.fromEntries(MESSAGES.map((message) => [message.name, messageObject(message, reference)])),
+      messages: {
+        ...Object.fromEntries(MESSAGES.map((message) => [message.name, messageObject(message, reference)])),
+        ...calls.messages,
+      },
       schemas: all(),
     },
   };
@@ -112,5 +118,6 @@ const CLOUDEVENT_HEADERS = {
     [REQUEST_HEADERS.rows]: text("On requests: rows of its inputs"),
     [REQUEST_HEADERS.modelVersion]: text("On requests: the version it was validated against"),
     [REQUEST_HEADERS.modelDigest]: text("On requests: the digest of that version"),
+    [REQUEST_HEADERS.replyTo]: text("On requests from Service Bus and their outcomes: JSON, where the reply goes"),
   },
 };

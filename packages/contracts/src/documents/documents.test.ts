@@ -8,6 +8,7 @@ import { COMMON_ERRORS, type Operation } from "../http/operation.ts";
 import { OPERATIONS } from "../http/operations.ts";
 import { MESSAGES } from "../messages.ts";
 import { STREAMS } from "../streams.ts";
+import { SUBMISSION_CALL } from "../submission-call.ts";
 import { asyncapiDocument } from "./asyncapi.ts";
 import { errorsPage } from "./markdown.ts";
 import { openapiDocument } from "./openapi.ts";
@@ -80,6 +81,21 @@ describe("the AsyncAPI document", () => {
       for (const service of from.split(", ")) expect(operations).toHaveProperty([`${service}.send.${name}`]);
       for (const service of to) expect(operations).toHaveProperty([`${service}.receive.${name}`]);
     }
+  });
+
+  it("has the call that submits, with both answers, for who sends and who receives it", () => {
+    const { channels, operations, components } = asyncapiDocument() as Tree;
+    const { name, address, from, to } = SUBMISSION_CALL;
+    expect(channels![name]!.address).toBe(address);
+    for (const id of [...from.map((service) => `${service}.send.${name}`), `${to}.receive.${name}`])
+      expect(operations![id]!.reply).toEqual({
+        channel: { $ref: "#/channels/submission.answer" },
+        messages: [
+          { $ref: "#/channels/submission.answer/messages/submission.answer" },
+          { $ref: "#/channels/submission.answer/messages/submission.refused" },
+        ],
+      });
+    expect(components!.messages).toHaveProperty(["submission.refused"]);
   });
 
   it("names only addresses that the streams store", () => {

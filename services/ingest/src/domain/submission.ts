@@ -16,7 +16,7 @@ import {
 import type { Project } from "./grants.ts";
 import type { Submitted } from "./ports.ts";
 
-/** What every request of one HTTP call shares. */
+/** What every request of one call shares. */
 export type Origin = Project & {
   model: ModelDeployment;
   priority: Priority;
@@ -24,6 +24,8 @@ export type Origin = Project & {
   correlationId?: string;
   /** RFC 3339. */
   deadline?: string;
+  /** Where the answer goes, of a request that came from Service Bus. */
+  replyTo?: string;
   principal: string;
   traceparent: string;
 };
@@ -91,6 +93,7 @@ export function newRequest(origin: Origin, body: EncodedBody, rows: number, part
     traceparent,
     keyed: origin.key !== undefined,
     ...(origin.deadline === undefined ? {} : { deadline: origin.deadline }),
+    ...(origin.replyTo === undefined ? {} : { replyTo: origin.replyTo }),
   };
 }
 

@@ -3,16 +3,19 @@ import { type BulkSummary, problem } from "@millrace/contracts";
 import { csvReader, ndjsonReader, readLines } from "../domain/bulk/readings.ts";
 import { rowWriter } from "../domain/bulk/row-writer.ts";
 import { Upload } from "../domain/bulk/upload.ts";
-import { type Handler, place, stateUrl } from "./call.ts";
+import { originOf, stateUrl } from "../domain/submit.ts";
+import { type Handler, place } from "./call.ts";
 import { known, refuse } from "./problems.ts";
-import { originOf, type SubmitDeps } from "./submit.ts";
+import { refuseSubmission, type SubmitDeps, submitCallOf } from "./submit.ts";
 
 /** `POST …/requests/bulk`: readings as a stream; what was accepted is said precisely, whatever happens. */
 export const onBulk =
-  ({ models, streams, intake, log }: SubmitDeps): Handler =>
+  (deps: SubmitDeps): Handler =>
   async (request, reply) => {
-    const origin = originOf(request, reply, models, intake);
-    if (!origin) return reply;
+    const { streams, intake, log } = deps;
+    const called = originOf(submitCallOf(request), deps);
+    if (!called.ok) return refuseSubmission(request, reply, called);
+    const origin = called.value;
     const packed = request.call.query.rows !== "1";
     const writer = rowWriter(origin.model.manifest.inputs, packed);
     if (!writer.ok) return refuse(request, reply, writer.problem);

@@ -40,7 +40,3 @@ export const place = ({ params }: Call): { tenant: string; project: string; mode
   project: params.project!,
   model: params.model!,
 });
-
-/** Where a request's state is. */
-export const stateUrl = (of: { tenant: string; project: string; model: string; id: string }): string =>
-  `/v1/${of.tenant}/${of.project}/models/${of.model}/requests/${of.id}`;

@@ -1,17 +1,10 @@
-import {
-  HEADER_LENGTH,
-  type Operation,
-  type OperationId,
-  type Problem,
-  problem,
-  VERBS,
-  type Verb,
-} from "@millrace/contracts";
+import { type Operation, type OperationId, type Problem, problem, VERBS, type Verb } from "@millrace/contracts";
 import { childTraceparent } from "@millrace/kit";
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
 import { Compile } from "typebox/compile";
 import { Value } from "typebox/value";
 import { bearerToken, type Caller, onlyProject, refusal } from "../domain/grants.ts";
+import { headerCheck, mediaCheck } from "../domain/headers.ts";
 import type { Tokens } from "../domain/ports.ts";
 import { header } from "./call.ts";
 import { refuse } from "./problems.ts";
@@ -114,33 +107,13 @@ function query(operation: Operation): Check | undefined {
 }
 
 function headers(operation: Operation): Check | undefined {
-  if (!operation.headers) return undefined;
-  const validator = Compile(operation.headers);
-  return (request) => {
-    if (validator.Check(request.headers)) return undefined;
-    const first = validator.Errors(request.headers)[0];
-    return { code: "invalid-header", detail: `${first?.instancePath.slice(1)} ${first?.message}` };
-  };
+  const check = operation.headers && headerCheck(operation.headers);
+  return check && ((request) => check(request.headers));
 }
 
 function media(operation: Operation): Check | undefined {
-  if (!operation.body) return undefined;
-  const types = Object.keys(operation.body.content);
-  const optional = types.includes("application/json"); // existing OIP clients name no content type
-  return ({ headers }) => {
-    const encoding = headers["content-encoding"];
-    if (encoding !== undefined && encoding !== "identity")
-      return { code: "unsupported-media-type", detail: `content-encoding "${encoding}" is not supported` };
-    const type = headers["content-type"]?.replace(/;.*/s, "").trim().toLowerCase();
-    if (type === undefined ? !optional : !types.includes(type))
-      return {
-        code: "unsupported-media-type",
-        detail: `the content type is ${type === undefined ? "not given" : `"${type}"`}; this route takes ${types.join(", ")}`,
-      };
-    if (type === "application/octet-stream" && headers[HEADER_LENGTH] === undefined)
-      return { code: "invalid-header", detail: `a binary body needs the header ${HEADER_LENGTH}` };
-    return undefined;
-  };
+  const check = operation.body && mediaCheck(Object.keys(operation.body.content));
+  return check && ((request) => check(request.headers));
 }
 
 const isVerb = (needs: Operation["needs"]): needs is Verb => (VERBS as readonly string[]).includes(needs);

@@ -8,12 +8,14 @@ import {
   type TensorSignature,
 } from "@millrace/contracts";
 import type { Health } from "@millrace/kit";
+import type { FastifyRequest } from "fastify";
 import { inferResponse } from "../domain/answer.ts";
 import type { Models } from "../domain/ports.ts";
 import { waitPreference } from "../domain/preferences.ts";
-import { type Handler, header, stateUrl } from "./call.ts";
+import { acceptAndWait, deployed, stateUrl, submissionOf } from "../domain/submit.ts";
+import { type Handler, header } from "./call.ts";
 import { refuse } from "./problems.ts";
-import { acceptAndWait, deployed, type SubmitDeps, submissionOf } from "./submit.ts";
+import { bodyOf, refuseSubmission, type SubmitDeps, say, sayAccepted, submitCallOf, waitOf } from "./submit.ts";
 
 /** The Open Inference Protocol v2, on the same durable path as every other request. */
 
@@ -32,9 +34,9 @@ export const onServerReady =
 export const onModelMetadata =
   ({ models }: { models: Models }): Handler =>
   async (request, reply) => {
-    const model = deployed(request, reply, models);
-    if (!model) return reply;
-    const { name, version, format, inputs, outputs } = model.manifest;
+    const model = deployed(asked(request), models);
+    if (!model.ok) return refuse(request, reply, model.problem);
+    const { name, version, format, inputs, outputs } = model.value.manifest;
     const platform = format === "layers" ? "tensorflow_js_layers" : "tensorflow_savedmodel";
     const metadata: ModelMetadata = {
       name,
@@ -49,21 +51,24 @@ export const onModelMetadata =
 export const onModelReady =
   ({ models }: { models: Models }): Handler =>
   async (request, reply) => {
-    const model = deployed(request, reply, models);
-    return model ? { name: model.manifest.name, ready: true } : reply;
+    const model = deployed(asked(request), models);
+    if (!model.ok) return refuse(request, reply, model.problem);
+    return { name: model.value.manifest.name, ready: true };
   };
 
 /** `POST …/infer`: accepted as any request, then waited for. */
 export const onInfer =
   (deps: SubmitDeps): Handler =>
   async (request, reply) => {
-    const submission = submissionOf(request, reply, deps);
-    if (!submission) return reply;
-    const submitted = submission.request;
+    const submission = submissionOf(submitCallOf(request), bodyOf(request), deps);
+    if (!submission.ok) return refuseSubmission(request, reply, submission);
+    const { request: submitted, asked: wanted } = submission.value;
+    say(request, reply, submission.value);
     const wait_s = waitPreference(header(request, "prefer")) ?? LIMITS.infer_wait_s;
-    const waited = await acceptAndWait(request, reply, submission, wait_s, deps);
-    if (!waited) return reply;
-    const { outcome } = waited;
+    const waited = await acceptAndWait(submission.value, waitOf(request, wait_s), deps);
+    if (!waited.ok) return refuseSubmission(request, reply, waited);
+    const { accepted, outcome } = waited.value;
+    sayAccepted(reply, submission.value, accepted);
 
     const location = stateUrl(submitted);
     if (!outcome) {
@@ -71,7 +76,7 @@ export const onInfer =
       return refuse(request, reply, { code: "wait-timeout", detail }, { location });
     }
     if (outcome.record.state === "dead") return refuse(request, reply, reasonOf(outcome.record), { location });
-    const { bytes, headerLength } = inferResponse(outcome, submission.asked);
+    const { bytes, headerLength } = inferResponse(outcome, wanted);
     reply.header("Content-Location", location);
     if (headerLength === undefined) return reply.type("application/json").send(bytes);
     return reply.header("Inference-Header-Content-Length", headerLength).type("application/octet-stream").send(bytes);
@@ -82,5 +87,11 @@ function reasonOf({ reason }: DeadOutcome) {
   const code = Object.hasOwn(ERRORS, reason.code) ? (reason.code as ErrorCode) : "internal";
   return { code, detail: reason.detail, ...(reason.at === undefined ? {} : { at: reason.at }) };
 }
+
+/** The model of the path, in its version if the path names one. */
+const asked = ({ call: { params } }: FastifyRequest) => ({
+  model: params.model!,
+  ...(params.version === undefined ? {} : { version: params.version }),
+});
 
 const signature = ({ name, datatype, shape }: TensorSignature) => ({ name, datatype, shape });

@@ -24,7 +24,7 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Re
     isOip(request) ? { ...more, error: problem.detail } : more,
   );
   if (document.status === 401) reply.header("WWW-Authenticate", 'Bearer realm="millrace"');
-  const retry_after_s = problem.retry_after_s ?? RETRY_AFTER_S[problem.code];
+  const retry_after_s = retryAfter(problem);
   if (retry_after_s !== undefined) reply.header("Retry-After", String(retry_after_s));
   return reply.code(document.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(document));
 }
@@ -35,6 +35,10 @@ const RETRY_AFTER_S: Partial<Record<ErrorCode, number>> = {
   "storage-full": 30,
   "too-many-listeners": 5,
 };
+
+/** When it is worth trying again, in seconds; undefined when nothing is known of it. */
+export const retryAfter = ({ code, retry_after_s }: Refusal): number | undefined =>
+  retry_after_s ?? RETRY_AFTER_S[code];
 
 /** Fastify's own errors, as ours. https://fastify.dev/docs/latest/Reference/Errors/ */
 const FASTIFY_ERRORS: Readonly<Record<string, ErrorCode>> = {

@@ -1,184 +1,106 @@
-import {
-  type EncodedBody,
-  HEADER_LENGTH,
-  type ModelDeployment,
-  type Priority,
-  type Submission as SubmissionAnswer,
-} from "@millrace/contracts";
+import { type EncodedBody, HEADER_LENGTH, type Priority } from "@millrace/contracts";
 import type { Logger } from "@millrace/kit";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { jsonState } from "../domain/answer.ts";
-import type { Intake, Models, OutcomeWaits, StoredOutcome, Streams } from "../domain/ports.ts";
-import { deadlineOf, idempotencyKey, waitPreference } from "../domain/preferences.ts";
-import { type Origin, prepareSubmission, type Submission } from "../domain/submission.ts";
-import { type Handler, header, place, stateUrl } from "./call.ts";
+import { waitPreference } from "../domain/preferences.ts";
+import type { Submission } from "../domain/submission.ts";
+import {
+  type Acceptance,
+  accept,
+  acceptAndWait,
+  acceptedAnswer,
+  type Declined,
+  type SubmitCall,
+  type SubmitDeps as SubmitParts,
+  stateUrl,
+  submissionOf,
+} from "../domain/submit.ts";
+import { type Handler, header, place } from "./call.ts";
 import { refuse } from "./problems.ts";
 
-export type SubmitDeps = { models: Models; streams: Streams; intake: Intake; waits: OutcomeWaits; log: Logger };
+export type SubmitDeps = SubmitParts & { log: Logger };
 
 /** `POST …/requests`: checked, stored, 202; or 200 when the outcome comes within `Prefer: wait`. */
 export const onSubmit =
   (deps: SubmitDeps): Handler =>
   async (request, reply) => {
-    const { streams, intake } = deps;
-    const submission = submissionOf(request, reply, deps);
-    if (!submission) return reply;
+    const submission = submissionOf(submitCallOf(request), bodyOf(request), deps);
+    if (!submission.ok) return refuseSubmission(request, reply, submission);
     const wait_s = waitPreference(header(request, "prefer"));
-    if (wait_s === undefined) {
-      const accepted = await accept(request, reply, submission, intake);
-      if (!accepted) return reply;
-      return answerAccepted(reply, submission, accepted, streams);
-    }
-    const waited = await acceptAndWait(request, reply, submission, wait_s, deps);
-    if (!waited) return reply;
-    reply.header("Preference-Applied", `wait=${wait_s}`);
-    if (!waited.outcome) return answerAccepted(reply, submission, waited.accepted, streams);
-    return reply.code(200).send(jsonState(waited.outcome));
+    if (wait_s !== undefined) return await onWaitingSubmit(request, reply, submission.value, wait_s, deps);
+    say(request, reply, submission.value);
+    const accepted = await accept(submission.value, deps);
+    if (!accepted.ok) return refuseSubmission(request, reply, accepted);
+    return await answerAccepted(reply, submission.value, accepted.value, deps);
   };
 
-/** The request that this call asks for; undefined after answering why there can be none. */
-export function submissionOf(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { models, intake }: SubmitDeps,
-): Submission | undefined {
-  const origin = originOf(request, reply, models, intake);
-  if (!origin) return undefined;
-  const prepared = prepareSubmission(bodyOf(request), origin);
-  if (prepared.ok) return prepared.value;
-  void refuse(request, reply, prepared.problem);
-  return undefined;
-}
-
-/**
- * Stores a request and waits for its outcome, which may not come in time; undefined after answering that its key stands
- * for another body. Listens before it stores, so that no outcome is too quick to be seen.
- */
-export async function acceptAndWait(
+async function onWaitingSubmit(
   request: FastifyRequest,
   reply: FastifyReply,
   submission: Submission,
   wait_s: number,
-  { intake, waits }: SubmitDeps,
-): Promise<{ accepted: Acceptance; outcome: StoredOutcome | undefined } | undefined> {
-  using waiting = waits.begin(submission.request);
-  const accepted = await accept(request, reply, submission, intake);
-  if (!accepted) return undefined;
-  if (accepted.repeated) waiting.look();
-  return { accepted, outcome: await waiting.outcome({ timeout_ms: wait_s * 1_000, signal: request.signal }) };
+  deps: SubmitDeps,
+) {
+  say(request, reply, submission);
+  const waited = await acceptAndWait(submission, waitOf(request, wait_s), deps);
+  if (!waited.ok) return refuseSubmission(request, reply, waited);
+  const { accepted, outcome } = waited.value;
+  reply.header("Preference-Applied", `wait=${wait_s}`);
+  if (!outcome) return await answerAccepted(reply, submission, accepted, deps);
+  sayAccepted(reply, submission, accepted);
+  return reply.code(200).send(jsonState(outcome));
 }
 
 /**
- * What the requests of this call share; undefined after answering why there can be none.
- * Asked of a model that is not deployed, or has no place in its queue, nothing of the body is looked at.
+ * Until the time is over or the client is gone. Fastify's signal, when it is asked for before the body's stream has
+ * closed, takes that for the client's going.
  */
-export function originOf(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  models: Models,
-  intake: Intake,
-): Origin | undefined {
-  const model = deployed(request, reply, models);
-  if (!model) return undefined;
+export const waitOf = (request: FastifyRequest, wait_s: number) => ({
+  timeout_ms: wait_s * 1_000,
+  signal: () => request.signal,
+});
+
+/** What an HTTP call that submits says. */
+export function submitCallOf(request: FastifyRequest): SubmitCall {
   const { call } = request;
-  const { tenant, project } = place(call);
-  const key = idempotencyKey(header(request, "idempotency-key"));
+  const { version } = call.params;
+  const key = header(request, "idempotency-key");
   const correlationId = header(request, "x-correlation-id");
-  const priority = (call.query.priority ?? header(request, "millrace-priority") ?? "normal") as Priority;
-  const deadline = deadlineOf(header(request, "millrace-deadline"), Date.now());
-  if (!deadline.ok) {
-    void refuse(request, reply, deadline.problem);
-    return undefined;
-  }
-  // With a key it may be a repeat, which needs no place.
-  const refusal =
-    key === undefined
-      ? intake.refusal(model.manifest.name, { tenant, priority, deadline_ms: deadline.value })
-      : undefined;
-  if (refusal) {
-    void refuse(request, reply, refusal);
-    return undefined;
-  }
+  const deadline = header(request, "millrace-deadline");
   return {
-    tenant,
-    project,
-    model,
-    priority,
+    ...place(call),
+    ...(version === undefined ? {} : { version }),
     principal: call.caller.principal,
     traceparent: call.traceparent,
+    priority: (call.query.priority ?? header(request, "millrace-priority") ?? "normal") as Priority,
     ...(key === undefined ? {} : { key }),
-    ...(deadline.value === undefined ? {} : { deadline: new Date(deadline.value).toISOString() }),
     ...(correlationId === undefined ? {} : { correlationId }),
+    ...(deadline === undefined ? {} : { deadline }),
   };
 }
 
-/** The model of the path, in its version if the path names one; undefined after answering that there is none. */
-export function deployed(request: FastifyRequest, reply: FastifyReply, models: Models): ModelDeployment | undefined {
-  const { model: name, version } = request.call.params;
-  const model = models.get(name!);
-  if (model && (version === undefined || version === model.manifest.version)) return model;
-  const detail = model
-    ? `"${name}" is deployed in version ${model.manifest.version}, not ${version}`
-    : `no model named "${name}" is deployed`;
-  void refuse(request, reply, { code: "unknown-model", detail });
-  return undefined;
-}
-
-type Acceptance = { digest: string; repeated: boolean };
-
-/** Stores a request; undefined after answering that there is no place for it, or that its key stands for another body. */
-async function accept(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { request: submitted }: Submission,
-  intake: Intake,
-): Promise<Acceptance | undefined> {
-  request.call.id = submitted.id;
-  reply.header("X-Correlation-Id", submitted.correlationId);
-  const accepted = await intake.publish(submitted);
-  if (accepted.kind === "accepted") {
-    reply.header("Location", stateUrl(submitted));
-    if (accepted.repeated) reply.header("Idempotent-Replayed", "true");
-    return accepted;
-  }
-  if (accepted.kind === "refused") {
-    void refuse(request, reply, accepted.refusal);
-    return undefined;
-  }
-  const { digest: given, existing } = accepted;
-  void refuse(
-    request,
-    reply,
-    { code: "idempotency-conflict", detail: `the key stands for request ${submitted.id}, whose body is another` },
-    { digests: { given, existing }, location: stateUrl(submitted) },
-  );
-  return undefined;
-}
-
 /** The body as it came: JSON, or binary when a header gives the length of its JSON part. */
-function bodyOf(request: FastifyRequest): EncodedBody {
+export function bodyOf(request: FastifyRequest): EncodedBody {
   const bytes = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
   const length = header(request, HEADER_LENGTH);
   return length === undefined ? { bytes } : { bytes, headerLength: Number(length) };
 }
 
-async function answerAccepted(
-  reply: FastifyReply,
-  { request }: Submission,
-  { digest, repeated }: Acceptance,
-  streams: Streams,
-) {
-  const self = stateUrl(request);
-  // Only a repeat can have an outcome already.
-  const outcome = repeated ? await streams.outcome(request) : undefined;
-  const answer: SubmissionAnswer = {
-    id: request.id,
-    state: outcome?.address.state ?? "pending",
-    durability: streams.durability,
-    digest,
-    model: { name: request.model, version: request.modelVersion },
-    repeated,
-    links: { self, events: `${self}/events` },
-  };
-  return reply.code(202).send(answer);
+/** Names the request, in the log line and to whoever asks, before anything can go wrong with it. */
+export function say(request: FastifyRequest, reply: FastifyReply, { request: submitted }: Submission): void {
+  request.call.id = submitted.id;
+  reply.header("X-Correlation-Id", submitted.correlationId);
+}
+
+export function sayAccepted(reply: FastifyReply, { request }: Submission, { repeated }: Acceptance): void {
+  reply.header("Location", stateUrl(request));
+  if (repeated) reply.header("Idempotent-Replayed", "true");
+}
+
+export const refuseSubmission = (request: FastifyRequest, reply: FastifyReply, { problem, more }: Declined) =>
+  refuse(request, reply, problem, more);
+
+async function answerAccepted(reply: FastifyReply, submission: Submission, accepted: Acceptance, deps: SubmitDeps) {
+  sayAccepted(reply, submission, accepted);
+  return reply.code(202).send(await acceptedAnswer(submission.request, accepted, deps));
 }

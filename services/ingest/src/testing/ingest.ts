@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  answerSubmissions,
   type Bus,
   connectBus,
   consumeRequests,
@@ -19,6 +20,7 @@ import { createLogger, createMetrics, Health } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
 import { openTokenFile } from "../adapters/token-file.ts";
 import { buildApp } from "../app.ts";
+import { onSubmissionCalled, tooManySubmissions } from "../handlers/submission-called.ts";
 import { openParts } from "../parts.ts";
 import { SUM, WINDOW } from "./models.ts";
 
@@ -85,6 +87,8 @@ export async function startIngest(options: { wait_max_s?: number } = {}) {
     },
     (resource) => stack.use(resource),
   );
+  const limit = { concurrency_max: 64, busy: tooManySubmissions };
+  const submissions = stack.use(answerSubmissions(bus, limit, onSubmissionCalled(parts)));
   const lanesServed = stack.use(await openLanes(inference));
   const app = buildApp(parts);
   stack.defer(() => app.close());
@@ -98,7 +102,10 @@ export async function startIngest(options: { wait_max_s?: number } = {}) {
   return {
     url,
     nats,
+    parts,
     streams: parts.streams,
+    /** Ends the front of NATS alone. */
+    stopSubmissions: () => submissions[Symbol.asyncDispose](),
     inference,
     operator,
     app,
