@@ -6,6 +6,7 @@ import { SERVICE_NAMES, type ServiceName, USERS } from "@millrace/contracts/perm
 import { azurePlace, launchAzure } from "./azure-place.ts";
 import { repositoryRoot } from "./binaries.ts";
 import { type DataDir, openDataDir, writeAtomically } from "./data-dir.ts";
+import { localCertificate } from "./local-certificate.ts";
 import { gatherModels } from "./models-dir.ts";
 import { type NatsCluster, startNatsCluster } from "./nats-cluster.ts";
 import { SYSTEM_USER, startNatsServer } from "./nats-server.ts";
@@ -69,7 +70,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     publish: () => {},
   };
   const serviceBus = await serviceBusPlace(dataDir, { port: options.ports.amqp, demo: options.demo });
-  const azure = await azurePlace(dataDir);
+  const azure = await azurePlace(dataDir, await localCertificate(dataDir), {});
   const cluster = options.cluster ? await startCluster(parts, stack) : undefined;
   const nats = cluster ?? (await startNats(parts, stack));
   options.signal?.throwIfAborted();
@@ -96,6 +97,11 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
       topic: TOPIC,
       subscription: SUBSCRIPTIONS.enterprise,
       certificateFile: serviceBus.certificateFile,
+    },
+    azure: {
+      keyVault: azure.keyVault,
+      identity: { endpoint: azure.identity.endpoint, header: azure.headerOf("operator") },
+      certificateFile: azure.certificate.certificateFile,
     },
     token,
     tenant: TENANT,

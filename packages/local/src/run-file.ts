@@ -17,6 +17,11 @@ export type Run = {
     /** What clients that use TLS must trust: those for administration always do. */
     certificateFile: string;
   };
+  /**
+   * The rest of Azure. `endpoint` and `header` are the `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` of somebody who may do
+   * everything there; the certificate is the one to trust (`NODE_EXTRA_CA_CERTS`).
+   */
+  azure: { keyVault: string; identity: { endpoint: string; header: string }; certificateFile: string };
   /** Bearer token for every HTTP route but health. */
   token: string;
   tenant: string;

@@ -1,10 +1,8 @@
-import { once } from "node:events";
-import { createConnection } from "node:net";
 import path from "node:path";
 import { repositoryRoot } from "./binaries.ts";
 import { type DataDir, writeAtomically } from "./data-dir.ts";
 import type { Launch } from "./processes/managed-process.ts";
-import { freePortFrom } from "./processes/ports.ts";
+import { accepts, freePortFrom } from "./processes/ports.ts";
 import { readSecrets } from "./secrets.ts";
 import { baseEnvironment } from "./services.ts";
 
@@ -86,16 +84,4 @@ export function launchServiceBus(place: ServiceBusPlace, env: Readonly<Record<st
     },
     isReady: () => accepts(place.port),
   };
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = createConnection({ port, host: "127.0.0.1" });
-  try {
-    await once(socket, "connect", { signal: AbortSignal.timeout(1_000) });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

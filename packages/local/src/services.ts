@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { ServiceName } from "@millrace/contracts";
-import type { AzurePlace } from "./azure-place.ts";
+import { type AzurePlace, azureEnvironment } from "./azure-place.ts";
 import { repositoryRoot } from "./binaries.ts";
 import type { DataDir } from "./data-dir.ts";
 import { type NatsServer, SYSTEM_USER } from "./nats-server.ts";
@@ -37,7 +37,7 @@ export async function launchService(name: ServiceName, around: Surroundings): Pr
     env: {
       ...baseEnvironment(around.env),
       ...natsSettings(name, around.nats),
-      ...around.azure.environmentOf(name),
+      ...azureEnvironment(around.azure, name),
       HEALTH_HOST: "127.0.0.1",
       HEALTH_PORT: String(healthPort),
       ...settings[name](around),

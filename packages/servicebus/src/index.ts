@@ -1,3 +1,4 @@
+export { type Certificate, makeCertificate } from "./adapters/local-certificate.ts";
 export { BrokerConfig, BrokerConfigError } from "./config.ts";
 export type { QueueCounts } from "./domain/queue.ts";
 export { type Broker, type StartOptions, start } from "./start.ts";

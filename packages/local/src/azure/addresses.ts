@@ -17,3 +17,6 @@ export const identityAddresses = (port: number): IdentityAddresses => ({
   jwksUri: `http://127.0.0.1:${port}${KEYS_PATH}`,
   endpoint: `http://127.0.0.1:${port}${TOKEN_PATH}`,
 });
+
+/** The vault's; its certificate names `localhost`. */
+export const vaultUrl = (port: number): string => `https://localhost:${port}`;

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { createConnection, createServer } from "node:net";
 
 const HOST = "127.0.0.1";
 const TRIES = 100;
@@ -34,5 +34,18 @@ async function tryPort(port: number): Promise<number | undefined> {
     return undefined;
   } finally {
     server.close();
+  }
+}
+
+/** Whether somebody listens on a loopback port. */
+export async function accepts(port: number): Promise<boolean> {
+  const socket = createConnection({ port, host: HOST });
+  try {
+    await once(socket, "connect", { signal: AbortSignal.timeout(1_000) });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }
