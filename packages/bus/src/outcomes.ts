@@ -54,18 +54,20 @@ export async function readOutcome(bus: Bus, of: RequestAddress): Promise<StoredO
 
 /**
  * Calls back with each outcome as it is stored, while connected: at most once. Who must not miss one looks at the
- * stream as well. `of` narrows it; absent parts match anything.
+ * stream as well. `of` narrows it; absent parts match anything. An outcome whose request id `wants` does not want is
+ * passed over before it is read.
  */
 export function listenOutcomes(
   bus: Bus,
   of: Partial<RequestAddress>,
   onOutcome: (outcome: StoredOutcome) => void,
-  options: { once?: boolean } = {},
+  options: { once?: boolean; wants?: (id: string) => boolean } = {},
 ): Disposable {
   const subscription = bus.nc.subscribe(liveSubject(of), {
     ...(options.once ? { max: 1 } : {}),
     callback: (err, message: Msg) => {
       if (err) return bus.log.warn({ err }, "live subscription failed");
+      if (options.wants?.(message.subject.split(".")[4] ?? "") === false) return;
       const outcome = toOutcome(
         message.subject,
         Number(message.headers?.get("Nats-Sequence")),

@@ -1,6 +1,7 @@
-import { type Bus, listenOutcomes, readSettledOutcome, type StoredOutcome } from "@millrace/bus";
+import { type Bus, readSettledOutcome, type StoredOutcome } from "@millrace/bus";
 import type { RequestAddress } from "@millrace/contracts";
 import type { OutcomeWaits } from "../domain/ports.ts";
+import { openLiveOutcomes } from "./live-outcomes.ts";
 
 /** How often a wait looks at the stream by itself: a live message may be lost, a stored one is not. */
 const LOOK_MS = 5_000;
@@ -9,21 +10,19 @@ const LOOKS_MAX = 32;
 
 type Watch = {
   of: RequestAddress;
-  subscription: Disposable;
+  listening: Disposable;
   waiters: Set<(outcome: StoredOutcome | undefined) => void>;
   found?: StoredOutcome;
-  /** Waits that have begun and not ended; the last one ends the subscription. */
+  /** Waits that have begun and not ended; the last one ends the listening. */
   users: number;
   /** Begun, or looked at, at this time (`performance.now`). */
   looked: number;
 };
 
-/**
- * Waits on live outcomes: one subscription per request waited for, shared by all who wait for it, so that this
- * process receives no outcome that nobody here wants. Looks at the stream after a reconnect and every few seconds.
- */
+/** Waits on live outcomes. Looks at the stream as well, after a reconnect and every few seconds. */
 export function openOutcomeWaits(bus: Bus, options: { look_ms?: number } = {}): OutcomeWaits & Disposable {
   const look_ms = options.look_ms ?? LOOK_MS;
+  const live = openLiveOutcomes(bus);
   const watches = new Map<string, Watch>();
   const queue = new Set<Watch>();
   let looks = 0;
@@ -82,7 +81,7 @@ export function openOutcomeWaits(bus: Bus, options: { look_ms?: number } = {}): 
           if (disposed) return;
           disposed = true;
           if (--watch.users > 0) return;
-          watch.subscription[Symbol.dispose]();
+          watch.listening[Symbol.dispose]();
           if (watches.get(key) === watch) watches.delete(key);
           queue.delete(watch);
         },
@@ -103,7 +102,7 @@ export function openOutcomeWaits(bus: Bus, options: { look_ms?: number } = {}): 
       users: 0,
       waiters: new Set(),
       looked: performance.now(),
-      subscription: listenOutcomes(bus, of, (outcome) => settle(watch, outcome)),
+      listening: live.listen(of, (outcome) => settle(watch, outcome)),
     };
     watches.set(key, watch);
     return watch;

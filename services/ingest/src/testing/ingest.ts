@@ -162,7 +162,7 @@ function verdict(request: RequestDelivery, { manifest, digest }: ModelDeployment
 export async function eventually<T>(
   what: string,
   condition: () => Promise<T | undefined> | T | undefined,
-  within_ms = 10_000,
+  within_ms = 30_000,
 ): Promise<T> {
   const deadline = Date.now() + within_ms;
   for (;;) {
