@@ -79,7 +79,7 @@ export async function openAdministration(
   const client =
     "connectionString" in address
       ? new ServiceBusAdministrationClient(address.connectionString, settings)
-      : new ServiceBusAdministrationClient(address.fullyQualifiedNamespace, await credential(), settings);
+      : new ServiceBusAdministrationClient(address.fullyQualifiedNamespace, credential(), settings);
   const bound = { requestOptions: { timeout: TIMEOUT_MS } };
   return {
     tier: () => sorted(async () => (await client.getNamespaceProperties(bound)).messagingSku),

@@ -9,6 +9,7 @@ export {
   type SubscriptionState,
 } from "./administration.ts";
 export { AdministrationError, type AdministrationFailureKind } from "./administration-failure.ts";
+export { blobServiceUrl, keyVaultUrl, namespaceName } from "./cloud.ts";
 export { credential } from "./credential.ts";
 export type { SendFailure, SendFailureKind } from "./failure.ts";
 export { readSecret, type SecretSource } from "./secret.ts";
@@ -19,4 +20,5 @@ export {
   type SendResult,
   type ServiceBus,
   type ServiceBusAddress,
+  type ServiceBusOptions,
 } from "./service-bus.ts";

@@ -23,7 +23,7 @@ export async function readSecret(source: SecretSource): Promise<string> {
   const known = cache.get(place);
   if (known && (version !== undefined || Date.now() - known.read_at < KEY_VAULT_TTL_MS)) return known.value;
   const { SecretClient } = await import("@azure/keyvault-secrets");
-  const client = new SecretClient(url, await credential());
+  const client = new SecretClient(url, credential());
   const secret = await client.getSecret(name, version === undefined ? {} : { version });
   const value = required(secret.value, `Key Vault secret ${name} at ${url}`);
   cache.set(place, { value, read_at: Date.now() });

@@ -52,13 +52,24 @@ export type ServiceBus = AsyncDisposable & {
 const RETRY = { maxRetries: 1, retryDelayInMs: 200, timeoutInMs: 15_000 };
 const CLOSE_TIMEOUT_MS = 3_000;
 
+export type ServiceBusOptions = {
+  /** AMQP inside WebSockets (port 443), and through the proxy that `HTTPS_PROXY` names. */
+  webSocket?: boolean;
+};
+
 /** Opens a client. Nothing is connected before the first send or receive. */
-export async function openServiceBus(address: ServiceBusAddress): Promise<ServiceBus> {
-  const options = { retryOptions: RETRY };
+export async function openServiceBus(
+  address: ServiceBusAddress,
+  { webSocket = false }: ServiceBusOptions = {},
+): Promise<ServiceBus> {
+  const options = {
+    retryOptions: RETRY,
+    ...(webSocket && { webSocketOptions: (await import("./web-socket.ts")).webSocketOptions() }),
+  };
   const client =
     "connectionString" in address
       ? new ServiceBusClient(address.connectionString, options)
-      : new ServiceBusClient(address.fullyQualifiedNamespace, await credential(), options);
+      : new ServiceBusClient(address.fullyQualifiedNamespace, credential(), options);
   return {
     sender: (entity) => openSender(client, entity),
     subscribe({ topic, subscription }, onMessage, onError = () => {}) {
