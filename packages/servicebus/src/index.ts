@@ -1,4 +1,5 @@
 export { type Certificate, makeCertificate } from "./adapters/local-certificate.ts";
 export { BrokerConfig, BrokerConfigError } from "./config.ts";
 export type { QueueCounts } from "./domain/queue.ts";
+export { EntraSettings } from "./entra-settings.ts";
 export { type Broker, type StartOptions, start } from "./start.ts";

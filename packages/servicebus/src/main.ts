@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { type BrokerConfig, start } from "./index.ts";
+import { type BrokerConfig, type Certificate, type EntraSettings, start } from "./index.ts";
 
 /*
  * The broker as a command:
  *   node src/main.ts --config FILE [--port 5672] [--host 127.0.0.1] [--data-dir DIR]
  * or CONFIG_FILE, PORT, HOST, DATA_DIR in the environment; the key comes from SHARED_ACCESS_KEY only, since arguments are
- * visible to every process. Prints one JSON line once it listens, ends cleanly on SIGTERM and SIGINT.
+ * visible to every process. ENTRA_FILE names a JSON file that says whose tokens are accepted, TLS_KEY_FILE and
+ * TLS_CERTIFICATE_FILE a certificate (PEM) to use instead of one that the broker makes for itself. Prints one JSON line once it listens, ends cleanly on SIGTERM and SIGINT.
  */
 const { env } = process;
 
@@ -26,9 +27,11 @@ async function main(): Promise<void> {
   const broker = await start({
     port,
     host: values.host ?? "127.0.0.1",
-    config: readConfig(values.config),
+    config: readJson<BrokerConfig>(values.config, "configuration"),
     dataDir: values["data-dir"],
     sharedAccessKey: env.SHARED_ACCESS_KEY,
+    entra: env.ENTRA_FILE ? readJson<EntraSettings>(env.ENTRA_FILE, "Entra settings") : undefined,
+    tls: readTls(),
     onFatal: fail,
   });
   const { host } = values;
@@ -40,11 +43,27 @@ async function main(): Promise<void> {
   process.once("SIGINT", stop);
 }
 
-function readConfig(file: string): BrokerConfig {
+function readTls(): Certificate | undefined {
+  const { TLS_KEY_FILE: key, TLS_CERTIFICATE_FILE: cert } = env;
+  if (!key && !cert) return undefined;
+  if (!key || !cert) throw new Error("TLS_KEY_FILE and TLS_CERTIFICATE_FILE go together; only one of them is set.");
+  return { key: read(key, "TLS key"), cert: read(cert, "TLS certificate") };
+}
+
+function readJson<T>(file: string, what: string): T {
+  const text = read(file, what);
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as BrokerConfig;
+    return JSON.parse(text) as T;
   } catch (cause) {
-    throw new Error(`Cannot read the configuration ${file}: ${(cause as Error).message}`, { cause });
+    throw new Error(`The ${what} in ${file} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function read(file: string, what: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new Error(`Cannot read the ${what} ${file}: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -5,8 +5,11 @@ import path from "node:path";
 import { createSecureContext } from "node:tls";
 import { Administration } from "./adapters/administration.ts";
 import { AmqpServer } from "./adapters/amqp-server.ts";
+import { Authority } from "./adapters/authority.ts";
+import { EntraTokens } from "./adapters/entra-tokens.ts";
 import { FrontDoor } from "./adapters/front-door.ts";
 import { type Certificate, makeCertificate } from "./adapters/local-certificate.ts";
+import { ALL_RIGHTS } from "./adapters/rights.ts";
 import { readOffered } from "./adapters/sections.ts";
 import { SqliteJournal } from "./adapters/sqlite-journal.ts";
 import { type BrokerConfig, planNamespace } from "./config.ts";
@@ -14,6 +17,7 @@ import { volatileJournal } from "./domain/journal.ts";
 import { Namespace } from "./domain/namespace.ts";
 import type { QueueCounts, Surroundings } from "./domain/queue.ts";
 import { EntityCatalog } from "./entity-catalog.ts";
+import { checkEntraSettings, type EntraSettings } from "./entra-settings.ts";
 
 export interface StartOptions {
   /** 0 takes a free one. */
@@ -24,6 +28,10 @@ export interface StartOptions {
   readonly dataDir?: string;
   /** The key of `RootManageSharedAccessKey`; random when not given. */
   readonly sharedAccessKey?: string;
+  /** Whose tokens are accepted besides the key's signatures; none unless given. */
+  readonly entra?: EntraSettings;
+  /** PEM; one that the broker makes for itself unless given. */
+  readonly tls?: Certificate;
   /** Called once when the broker can promise nothing any more (its disk is full, say); by default the process ends. */
   readonly onFatal?: (error: unknown) => void;
 }
@@ -44,12 +52,14 @@ const HTTP_IDLE_MS = 120_000;
 
 /**
  * Starts a local Azure Service Bus namespace.
- * @throws BrokerConfigError naming every mistake in `config`
+ * @throws BrokerConfigError naming every mistake in `config` or in `entra`
  * @throws Error when the port is taken, or another broker has the data folder open
  */
 export async function start(options: StartOptions): Promise<Broker> {
   planNamespace(options.config); // every mistake in it is told before anything is opened
-  const accessKey = { name: KEY_NAME, key: options.sharedAccessKey ?? randomBytes(32).toString("base64") };
+  const entra = options.entra && new EntraTokens({ settings: checkEntraSettings(options.entra), now: Date.now });
+  const key = options.sharedAccessKey ?? randomBytes(32).toString("base64");
+  const authority = new Authority({ accessKey: { name: KEY_NAME, key, rights: ALL_RIGHTS }, entra, now: Date.now });
   const journal = options.dataDir === undefined ? undefined : openJournal(options.dataDir);
   const around = {
     now: Date.now,
@@ -58,12 +68,12 @@ export async function start(options: StartOptions): Promise<Broker> {
     read: readOffered,
   };
   const { catalog, namespace } = populate(options.config, journal, around);
-  const certificate = certificateFor(options);
+  const certificate = options.tls ?? certificateFor(options);
 
   const administration = new Administration({
     catalog,
     namespace,
-    accessKey,
+    authority,
     now: Date.now,
     afterCommit: (answer) => server.afterCommit(answer),
   });
@@ -74,7 +84,7 @@ export async function start(options: StartOptions): Promise<Broker> {
   });
   const server: AmqpServer = new AmqpServer({
     namespace,
-    accessKey,
+    authority,
     journal: around.journal,
     now: Date.now,
     onFatal: options.onFatal ?? rethrow,
@@ -95,8 +105,8 @@ export async function start(options: StartOptions): Promise<Broker> {
     port,
     connectionString: [
       `Endpoint=sb://${options.host}:${port}`,
-      `SharedAccessKeyName=${accessKey.name}`,
-      `SharedAccessKey=${accessKey.key}`,
+      `SharedAccessKeyName=${KEY_NAME}`,
+      `SharedAccessKey=${key}`,
       "UseDevelopmentEmulator=true;", // plain TCP: the SDKs otherwise insist on TLS
     ].join(";"),
     certificate: certificate.cert,

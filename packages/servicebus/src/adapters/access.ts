@@ -1,16 +1,31 @@
-import type { AnswerRequest } from "./request-node.ts";
-import { type AccessKey, checkSharedAccessSignature, covers, entityPath } from "./sas.ts";
+import type { Admission, Authority, Grant } from "./authority.ts";
+import type { AnswerRequest, NodeResponse } from "./request-node.ts";
+import type { Right } from "./rights.ts";
+import { covers, entityPath } from "./sas.ts";
 
-/** What one connection may reach: everything after SASL PLAIN with the key, else what its tokens were signed for. */
+interface Watch {
+  readonly path: string;
+  readonly anyOf: readonly Right[];
+  readonly onLost: () => void;
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * What one connection may reach: everything its key allows after SASL PLAIN, else what its tokens allow, each for the entity
+ * it was put for, until it expires or the next one for that entity takes its place.
+ */
 export class Access {
-  readonly #accessKey: AccessKey;
+  readonly #authority: Authority;
   readonly #now: () => number;
-  /** Expiry by entity path; the empty path covers the whole namespace. */
-  readonly #grants = new Map<string, number>();
+  /** By entity path; the empty one is for the whole namespace. */
+  readonly #grants = new Map<string, Grant>();
+  readonly #watches = new Set<Watch>();
   #byPassword = false;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: { accessKey: AccessKey; now: () => number }) {
-    this.#accessKey = options.accessKey;
+  constructor(options: { authority: Authority; now: () => number }) {
+    this.#authority = options.authority;
     this.#now = options.now;
   }
 
@@ -18,23 +33,67 @@ export class Access {
     this.#byPassword = true;
   }
 
-  allows(path: string): boolean {
+  /** Whether any of these rights is held now. */
+  allows(path: string, ...anyOf: readonly Right[]): boolean {
+    if (this.#byPassword) return anyOf.some((right) => this.#authority.accessKey.rights.includes(right));
     const now = this.#now();
-    return this.#byPassword || [...this.#grants].some(([scope, expiresAt]) => expiresAt > now && covers(scope, path));
+    for (const [scope, grant] of this.#grants) {
+      if (grant.expiresAt > now && covers(scope, path) && anyOf.some((right) => grant.allows(path, right))) return true;
+    }
+    return false;
   }
 
-  /** The `$cbs` node: `put-token` with a shared access signature adds a grant. */
+  /** Tells, once, when none of these rights is held any more; answers how to stop that. */
+  watch(path: string, anyOf: readonly Right[], onLost: () => void): () => void {
+    const watch = { path, anyOf, onLost };
+    this.#watches.add(watch);
+    this.#armTimer();
+    return () => {
+      this.#watches.delete(watch);
+      this.#armTimer();
+    };
+  }
+
+  /** The `$cbs` node: `put-token` adds a grant, or renews it. */
   readonly putToken: AnswerRequest = ({ application_properties, body }) => {
-    const { operation, name } = application_properties ?? {};
+    const { operation, name, type } = application_properties ?? {};
     if (operation !== "put-token" || typeof name !== "string" || typeof body !== "string") {
       return { status: 400, description: "Expected operation put-token with a name and a token." };
     }
-    const verdict = checkSharedAccessSignature(body, { audience: name, accessKey: this.#accessKey, now: this.#now() });
-    if (!verdict.ok) {
-      const description = `Unauthorized: ${verdict.why}.`;
-      return { status: 401, errorCondition: "amqp:unauthorized-access", description };
-    }
-    this.#grants.set(entityPath(name).toLowerCase(), verdict.expiresAt);
-    return { status: 202, description: "Accepted" };
+    if (type === "jwt") return this.#authority.checkToken(body).then((admission) => this.#admit(name, admission));
+    return this.#admit(name, this.#authority.checkSignature(body, name));
   };
+
+  #admit(name: string, admission: Admission): NodeResponse {
+    if (admission.ok) {
+      this.#grants.set(entityPath(name).toLowerCase(), admission.grant);
+      this.#armTimer();
+      return { status: 202, description: "Accepted" };
+    }
+    const description = `Unauthorized: ${admission.why}.`;
+    return admission.unavailable
+      ? { status: 503, errorCondition: "com.microsoft:server-busy", description }
+      : { status: 401, errorCondition: "amqp:unauthorized-access", description };
+  }
+
+  #armTimer(): void {
+    clearTimeout(this.#timer);
+    if (this.#byPassword || this.#watches.size === 0) return;
+    const now = this.#now();
+    const earliest = Math.min(...[...this.#grants.values()].map(({ expiresAt }) => expiresAt));
+    if (!Number.isFinite(earliest)) return;
+    const delay = Math.min(Math.max(1, earliest - now), LONGEST_TIMER_MS);
+    this.#timer = setTimeout(() => this.#expire(), delay).unref();
+  }
+
+  #expire(): void {
+    const now = this.#now();
+    for (const [scope, { expiresAt }] of this.#grants) if (expiresAt <= now) this.#grants.delete(scope);
+    for (const watch of [...this.#watches]) {
+      if (this.allows(watch.path, ...watch.anyOf)) continue;
+      this.#watches.delete(watch);
+      watch.onLost();
+    }
+    this.#armTimer();
+  }
 }

@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Namespace } from "../domain/namespace.ts";
 import type { RuleDefinition } from "../domain/rule.ts";
 import { type Entity, type EntityCatalog, type EntityKind, topicOf } from "../entity-catalog.ts";
+import type { Authority } from "./authority.ts";
 import { contentElement, describe, type EntityCounts, readDescription } from "./entity-documents.ts";
+import { claimsMissing } from "./rights.ts";
 import { describeRule, readRule } from "./rule-documents.ts";
-import { type AccessKey, checkSharedAccessSignature } from "./sas.ts";
 import { escapeXml, parseXml, textElement, type XmlElement } from "./xml.ts";
 
 interface Answer {
@@ -29,7 +30,7 @@ const ATOM = "http://www.w3.org/2005/Atom";
 export class Administration {
   readonly #catalog: EntityCatalog;
   readonly #namespace: Namespace;
-  readonly #accessKey: AccessKey;
+  readonly #authority: Authority;
   readonly #now: () => number;
   readonly #afterCommit: (answer: () => void) => void;
   readonly #startedAt: number;
@@ -37,14 +38,14 @@ export class Administration {
   constructor(options: {
     catalog: EntityCatalog;
     namespace: Namespace;
-    accessKey: AccessKey;
+    authority: Authority;
     now: () => number;
     /** Runs once everything done so far is durable. */
     afterCommit: (answer: () => void) => void;
   }) {
     this.#catalog = options.catalog;
     this.#namespace = options.namespace;
-    this.#accessKey = options.accessKey;
+    this.#authority = options.authority;
     this.#now = options.now;
     this.#afterCommit = options.afterCommit;
     this.#startedAt = options.now();
@@ -57,8 +58,8 @@ export class Administration {
       bytes += chunk.length;
       if (bytes <= MAX_BODY) chunks.push(chunk);
     });
-    request.on("end", () => {
-      const answer = bytes > MAX_BODY ? failure(413, "The body is too long.") : this.#answer(request, chunks);
+    request.on("end", async () => {
+      const answer = bytes > MAX_BODY ? failure(413, "The body is too long.") : await this.#answer(request, chunks);
       this.#afterCommit(() => {
         response.writeHead(answer.status, { "content-type": "application/atom+xml;type=entry;charset=utf-8" });
         response.end(answer.body);
@@ -66,16 +67,13 @@ export class Administration {
     });
   };
 
-  #answer(request: IncomingMessage, chunks: readonly Buffer[]): Answer {
+  async #answer(request: IncomingMessage, chunks: readonly Buffer[]): Promise<Answer> {
     const url = URL.parse(request.url ?? "", `https://${request.headers.host ?? "localhost"}`);
     const path = url && decode(url.pathname);
     if (!path) return failure(400, "The path cannot be read.");
-    const verdict = checkSharedAccessSignature(request.headers.authorization ?? "", {
-      audience: url.href,
-      accessKey: this.#accessKey,
-      now: this.#now(),
-    });
-    if (!verdict.ok) return failure(401, `Unauthorized: ${verdict.why}.`);
+    const admission = await this.#authority.checkHeader(request.headers.authorization ?? "", url.href);
+    if (!admission.ok) return failure(admission.unavailable ? 503 : 401, `Unauthorized: ${admission.why}.`);
+    if (!admission.grant.allows(path, "manage")) return failure(401, claimsMissing(["manage"], path));
     const at = new URL(url);
     switch (request.method) {
       case "GET":

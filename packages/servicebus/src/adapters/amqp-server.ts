@@ -5,13 +5,15 @@ import type { MessageSource } from "../domain/message.ts";
 import type { Namespace } from "../domain/namespace.ts";
 import type { MessageQueue } from "../domain/queue.ts";
 import { Access } from "./access.ts";
+import type { Authority } from "./authority.ts";
 import { ConsumerLink } from "./consumer-link.ts";
 import { manage } from "./management.ts";
 import { ProducerLink } from "./producer-link.ts";
 import { notFound } from "./refusals.ts";
 import { type AnswerRequest, ReplyLink, RequestLink } from "./request-node.ts";
 import { type Connection, type EventContext, type Link, container as rhea, type Session } from "./rhea.ts";
-import { type AccessKey, entityPath } from "./sas.ts";
+import { claimsMissing, type Right } from "./rights.ts";
+import { entityPath } from "./sas.ts";
 import { mechanisms, provedKey } from "./sasl.ts";
 import { describeSession, SessionAcceptance, type SessionRequest, wantedSession } from "./session-acceptance.ts";
 import { SessionState } from "./session-state.ts";
@@ -33,7 +35,7 @@ const EXPIRY_SWEEP_MS = 5_000;
 /** Speaks AMQP 1.0 for a namespace: accepts connections, decides what each link is attached to, and drives the turns. */
 export class AmqpServer {
   readonly #namespace: Namespace;
-  readonly #accessKey: AccessKey;
+  readonly #authority: Authority;
   readonly #now: () => number;
   readonly #cycle: WorkCycle;
   readonly #onFatal: (error: unknown) => void;
@@ -48,7 +50,7 @@ export class AmqpServer {
 
   constructor(options: {
     namespace: Namespace;
-    accessKey: AccessKey;
+    authority: Authority;
     journal: Journal;
     now: () => number;
     /** The journal could not be written, or a bug: nothing more can be promised. */
@@ -57,7 +59,7 @@ export class AmqpServer {
     door: { enter(socket: Socket): void; close(): void };
   }) {
     this.#namespace = options.namespace;
-    this.#accessKey = options.accessKey;
+    this.#authority = options.authority;
     this.#now = options.now;
     this.#onFatal = options.onFatal;
     this.#cycle = new WorkCycle({
@@ -67,7 +69,7 @@ export class AmqpServer {
     });
     this.#door = options.door;
     this.#server = createServer((socket) => this.#door.enter(socket));
-    Object.assign(this.#container.sasl_server_mechanisms, mechanisms(options.accessKey));
+    Object.assign(this.#container.sasl_server_mechanisms, mechanisms(options.authority.accessKey));
     this.#listenToRhea();
   }
 
@@ -109,7 +111,7 @@ export class AmqpServer {
       receiver_options: { credit_window: 0, autoaccept: false, autosettle: false },
       sender_options: { autosettle: false, treat_modified_as_released: false },
     });
-    const access = new Access({ accessKey: this.#accessKey, now: this.#now });
+    const access = new Access({ authority: this.#authority, now: this.#now });
     const client: Client = { access, sessions: new Map(), socket };
     this.#clients.set(connection, client);
     socket.on("drain", () => this.#cycle.request());
@@ -154,7 +156,7 @@ export class AmqpServer {
   }
 
   #onClientSender({ connection, session, receiver: link }: EventContext): void {
-    const found = this.#admit(connection, session, link!, link!.target?.address);
+    const found = this.#admit(connection, session, link!, { address: link!.target?.address, right: "send" });
     if (!found) return;
     const { state, path, access } = found;
     const answer = this.#nodeAt(path, access);
@@ -178,7 +180,7 @@ export class AmqpServer {
   }
 
   #onClientReceiver({ connection, session, sender: link }: EventContext): void {
-    const found = this.#admit(connection, session, link!, link!.source?.address);
+    const found = this.#admit(connection, session, link!, { address: link!.source?.address, right: "listen" });
     if (!found) return;
     const { state, path, access } = found;
     if (this.#nodeAt(path, access)) {
@@ -217,7 +219,7 @@ export class AmqpServer {
         this.#consume(state, link, { source: held, queue });
       },
       refuse: (condition, description) => {
-        state.endpoints.delete(link);
+        state.detached(link);
         this.#refuse(link, condition, description);
       },
     };
@@ -249,18 +251,35 @@ export class AmqpServer {
     this.#bind(state, link, consumer);
   }
 
-  /** Finds what an attaching link needs, or refuses it. */
-  #admit(connection: Connection, session: Session, link: Link, address: string | null | undefined) {
+  /** Finds what an attaching link needs, or refuses it; one that loses its right later is detached, as in Azure. */
+  #admit(
+    connection: Connection,
+    session: Session,
+    link: Link,
+    wanted: { address: string | null | undefined; right: Right },
+  ) {
     const client = this.#clients.get(connection);
     const state = client?.sessions.get(session);
     if (!client || !state) return undefined;
-    const path = entityPath(address ?? "");
-    if (path.toLowerCase() !== CBS && !client.access.allows(path)) {
-      const description = `No valid token was put for ${path}; the key may be wrong, or the token expired.`;
+    const { access } = client;
+    const path = entityPath(wanted.address ?? "");
+    if (path.toLowerCase() === CBS) return { state, path, access };
+    // What a request to `$management` needs, each of them tells: sending for later is asked of it as well as receiving.
+    const anyOf: readonly Right[] = MANAGEMENT.test(path) ? ["send", "listen"] : [wanted.right];
+    const entity = path.replace(MANAGEMENT, "");
+    if (!access.allows(path, ...anyOf)) {
+      const description = `${claimsMissing(anyOf, entity)} No token that was put allows it; is there one, and is it still valid?`;
       this.#refuse(link, "amqp:unauthorized-access", description);
       return undefined;
     }
-    return { state, path, access: client.access };
+    const onLost = () =>
+      this.#cycle.afterCommit(() => {
+        state.detached(link);
+        const description = `${claimsMissing(anyOf, entity)} ExpiredToken: The token is expired.`;
+        this.#refuse(link, "amqp:unauthorized-access", description);
+      });
+    state.watched(link, access.watch(path, anyOf, onLost));
+    return { state, path, access };
   }
 
   #nodeAt(path: string, access: Access): AnswerRequest | undefined {
@@ -268,7 +287,7 @@ export class AmqpServer {
     if (!MANAGEMENT.test(path)) return undefined;
     const entity = path.replace(MANAGEMENT, "");
     const exists = this.#namespace.queue(entity) ?? this.#namespace.target(entity);
-    return exists && manage(this.#namespace, entity);
+    return exists && manage(this.#namespace, entity, (right) => access.allows(path, right));
   }
 
   #findReplyLink(state: SessionState, path: string, replyTo: string | undefined): ReplyLink | undefined {

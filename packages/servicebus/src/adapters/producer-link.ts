@@ -38,7 +38,8 @@ export class ProducerLink implements ArrivalSink, Endpoint {
   arrived(arrival: Arrival): void {
     const refusal = this.#store(arrival);
     this.#cycle.afterCommit(() => {
-      if (!this.#open) return;
+      if (!this.#session.open) return;
+      // Also when its link is gone meanwhile: a sender that hears nothing waits for a long time, and sends again.
       if (arrival.deliveryId !== undefined) {
         const { confirmations } = this.#session;
         // The Python SDK reads an error's third field without asking whether there is one.
@@ -47,7 +48,7 @@ export class ProducerLink implements ArrivalSink, Endpoint {
           confirmations.settle(arrival.deliveryId, message.rejected({ error }).described());
         } else confirmations.accept(arrival.deliveryId);
       }
-      if (this.#link.credit < CREDIT / 2) this.#link.flow(CREDIT - this.#link.credit);
+      if (this.#open && this.#link.credit < CREDIT / 2) this.#link.flow(CREDIT - this.#link.credit);
     });
   }
 

@@ -10,8 +10,8 @@ export interface NodeResponse {
   readonly body?: Readonly<Record<string, unknown>>;
 }
 
-/** Answers one request of a request-response node such as `$cbs` or `queue/$management`. */
-export type AnswerRequest = (request: DecodedMessage) => NodeResponse;
+/** Answers one request of a request-response node such as `$cbs` or `queue/$management`; never rejects. */
+export type AnswerRequest = (request: DecodedMessage) => NodeResponse | Promise<NodeResponse>;
 
 const REQUEST_BYTES = 1 << 20;
 const CREDIT = 128;
@@ -44,6 +44,11 @@ export class RequestLink implements ArrivalSink, Endpoint {
   arrived({ content, deliveryId }: Arrival): void {
     const request = content && decode(content);
     const response = request && this.#answer(request);
+    if (response instanceof Promise) void response.then((later) => this.#reply(deliveryId, request, later));
+    else this.#reply(deliveryId, request, response);
+  }
+
+  #reply(deliveryId: number | undefined, request?: DecodedMessage, response?: NodeResponse): void {
     this.#cycle.afterCommit(() => {
       if (!this.#open) return;
       if (deliveryId !== undefined) this.#session.confirmations.accept(deliveryId);

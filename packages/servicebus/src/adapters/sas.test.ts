@@ -1,8 +1,9 @@
 import { createHmac } from "node:crypto";
 import { expect, test } from "vitest";
+import { ALL_RIGHTS } from "./rights.ts";
 import { checkSharedAccessSignature, covers, entityPath } from "./sas.ts";
 
-const accessKey = { name: "Root", key: "secret" };
+const accessKey = { name: "Root", key: "secret", rights: ALL_RIGHTS };
 const now = 1_000_000;
 
 function sign({

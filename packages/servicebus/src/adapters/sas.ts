@@ -1,8 +1,11 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import type { Right } from "./rights.ts";
 
 export interface AccessKey {
   readonly name: string;
   readonly key: string;
+  /** What whoever has the key may do. */
+  readonly rights: readonly Right[];
 }
 
 export type TokenVerdict =

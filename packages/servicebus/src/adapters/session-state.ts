@@ -13,7 +13,9 @@ export class SessionState {
   readonly incoming: IncomingTransfers;
   readonly outgoing: OutgoingTransfers;
   readonly confirmations: DispositionBatch;
+  #open = true;
   readonly endpoints = new Map<Link, Endpoint>();
+  readonly #watches = new Map<Link, () => void>();
 
   /** Replaces rhea's transfer tracking; must run before the session's first link attaches. */
   constructor(session: Session) {
@@ -24,18 +26,30 @@ export class SessionState {
     session.outgoing = this.outgoing;
   }
 
+  get open(): boolean {
+    return this.#open;
+  }
+
   flush(): void {
     this.confirmations.flush();
     this.outgoing.flushAnswers();
   }
 
+  /** `stop` ends what watches over a link, when the link is gone. */
+  watched(link: Link, stop: () => void): void {
+    this.#watches.set(link, stop);
+  }
+
   detached(link: Link): void {
+    this.#watches.get(link)?.();
+    this.#watches.delete(link);
     this.incoming.detach(link);
     this.endpoints.get(link)?.closed();
     this.endpoints.delete(link);
   }
 
   closed(): void {
-    for (const link of [...this.endpoints.keys()]) this.detached(link);
+    this.#open = false;
+    for (const link of [...this.endpoints.keys(), ...this.#watches.keys()]) this.detached(link);
   }
 }

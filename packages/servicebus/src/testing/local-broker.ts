@@ -58,10 +58,10 @@ export async function nothing(receiver: Receives): Promise<boolean> {
   return (await receiver.receiveMessages(1, { maxWaitTimeInMs: 150 })).length === 0;
 }
 
-export async function eventually(check: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!check()) {
-    if (Date.now() > deadline) throw new Error("it did not happen within 5 seconds");
+export async function eventually(check: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!(await check())) {
+    if (Date.now() > deadline) throw new Error(`it did not happen within ${withinMs / 1000} seconds`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
