@@ -1,0 +1,11 @@
+import type { Socket } from "node:net";
+import type { Access } from "./access.ts";
+import type { Session } from "./rhea.ts";
+import type { SessionState } from "./session-state.ts";
+
+/** One connection that speaks AMQP. */
+export interface Client {
+  readonly access: Access;
+  readonly sessions: Map<Session, SessionState>;
+  readonly socket: Socket;
+}
