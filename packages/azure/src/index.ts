@@ -12,7 +12,7 @@ export { AdministrationError, type AdministrationFailureKind } from "./administr
 export { blobServiceUrl, keyVaultUrl, namespaceName } from "./cloud.ts";
 export { credential } from "./credential.ts";
 export type { SendFailure, SendFailureKind } from "./failure.ts";
-export { readSecret, type SecretSource } from "./secret.ts";
+export * from "./secrets.ts";
 export {
   type OutgoingMessage,
   openServiceBus,

@@ -4,12 +4,18 @@ import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { makeCertificate, start } from "@millrace/servicebus";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
 import { createWebSocketStream, WebSocketServer } from "ws";
 import { openServiceBus } from "./service-bus.ts";
 
 const config = { UserConfig: { Namespaces: [{ Topics: [{ Name: "news", Subscriptions: [{ Name: "all" }] }] }] } };
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port;
+
+const certificate = makeCertificate(["localhost"], new Date());
+beforeAll(() => {
+  // What NODE_EXTRA_CA_CERTS does when a process starts.
+  setDefaultCACertificates([...getCACertificates("default"), certificate.cert]);
+});
 
 let stack: AsyncDisposableStack;
 beforeEach(() => {
@@ -22,9 +28,7 @@ afterEach(async () => {
 
 /** Port 443 of a namespace: TLS, and AMQP inside WebSockets. */
 async function webSocketFront(amqpPort: number): Promise<number> {
-  const { key, cert } = makeCertificate(["localhost"], new Date());
-  setDefaultCACertificates([...getCACertificates("default"), cert]); // NODE_EXTRA_CA_CERTS of a process that runs already
-  const tls = createTlsServer({ key, cert });
+  const tls = createTlsServer(certificate);
   const sockets = new WebSocketServer({ server: tls, path: "/$servicebus/websocket" });
   sockets.on("connection", (socket) => {
     const stream = createWebSocketStream(socket);

@@ -1,74 +1,14 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { Agent, request } from "node:https";
-import { tmpdir } from "node:os";
 import path from "node:path";
-import { SecretClient } from "@azure/keyvault-secrets";
-import { makeCertificate } from "@millrace/servicebus";
 import { expect, onTestFinished, test } from "vitest";
-import { type Identity, startIdentity } from "./identity.ts";
-import { principalOf } from "./principal.ts";
-import { startVault, type Vault } from "./vault.ts";
+import { certificate, client, openWorld, type World, type WorldOptions } from "./testing/world.ts";
 
-const officer = principalOf("operator", "the operator's secret");
-const user = principalOf("notifier", "the notifier's secret");
-const stranger = principalOf("ingest", "a stranger's secret");
-const { key, cert: certificate } = makeCertificate(["localhost"], new Date());
-
-type World = { identity: Identity; vault: Vault; directory: string; restart: () => Promise<void> };
-
-async function world(options: { token_s?: number; seeds?: Record<string, string> } = {}): Promise<World> {
-  const directory = mkdtempSync(path.join(tmpdir(), "millrace-vault-"));
-  const { seeds = {}, ...rest } = options;
-  const keysFile = path.join(directory, "keys.json");
-  const identity = await startIdentity({ port: 0, principals: [officer, user, stranger], keysFile, ...rest });
-  const start = (port = 0) =>
-    startVault({
-      port,
-      key,
-      certificate,
-      issuer: identity.issuer,
-      jwksUri: identity.jwksUri,
-      secretsFile: path.join(directory, "secrets.json"),
-      seeds,
-      roleAssignments: [
-        { principalId: officer.principalId, role: "Key Vault Secrets Officer" },
-        { principalId: user.principalId, role: "Key Vault Secrets User" },
-      ],
-    });
-  const made: World = {
-    identity,
-    vault: await start(),
-    directory,
-    async restart() {
-      const { port } = made.vault;
-      await made.vault[Symbol.asyncDispose]();
-      made.vault = await start(port);
-    },
-  };
-  onTestFinished(async () => {
-    await made.vault[Symbol.asyncDispose]();
-    await identity[Symbol.asyncDispose]();
-    rmSync(directory, { recursive: true });
-  });
+/** Ends with the test. */
+async function world(options: WorldOptions = {}): Promise<World> {
+  const made = await openWorld(options);
+  onTestFinished(() => made[Symbol.asyncDispose]());
   return made;
-}
-
-/** The SDK as it is, but for what localhost needs: trust in our certificate, and no check of a domain it has not. */
-function client({ identity, vault }: World, header = "the operator's secret", resource?: string): SecretClient {
-  const credential = {
-    async getToken(scope: string | string[]) {
-      const asked = resource ?? [scope].flat()[0]!.replace(/\/\.default$/, "");
-      const url = `${identity.endpoint}?api-version=2019-08-01&resource=${encodeURIComponent(asked)}`;
-      const response = await fetch(url, { headers: { "x-identity-header": header } });
-      const { access_token, expires_on } = (await response.json()) as { access_token: string; expires_on: string };
-      return { token: access_token, expiresOnTimestamp: Number(expires_on) * 1_000 };
-    },
-  };
-  return new SecretClient(vault.url, credential, {
-    disableChallengeResourceVerification: true,
-    tlsOptions: { ca: certificate },
-    retryOptions: { maxRetries: 0 },
-  });
 }
 
 const names = async (pages: AsyncIterable<{ name: string }>) => (await Array.fromAsync(pages)).map(({ name }) => name);
@@ -171,7 +111,8 @@ test("a token that has expired is refused, and the SDK gets another", async () =
 test("secrets outlive the process, in a file of mode 0600; a seed is set once", async () => {
   const around = await world({ seeds: { seeded: "s" } });
   await client(around).setSecret("kept", "v");
-  await around.restart();
+  await around.stop();
+  await around.start();
   const secrets = client(around);
   expect((await secrets.getSecret("kept")).value).toBe("v");
   expect(await Array.fromAsync(secrets.listPropertiesOfSecretVersions("seeded"))).toHaveLength(1);
