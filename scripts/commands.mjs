@@ -53,5 +53,9 @@ export const COMMANDS = {
     about: "take out one safety step at a time and see a test fail (names select)",
     parts: (args) => [{ run: ["node", "scripts/mutations.ts", ...args] }],
   },
+  conformance: {
+    about: "run the Azure SDKs' own tests against the local Service Bus (--help lists the options)",
+    parts: (args) => [{ run: ["node", "packages/servicebus/conformance/main.ts", ...args] }],
+  },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };

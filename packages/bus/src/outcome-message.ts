@@ -16,7 +16,6 @@ import {
   PREVIOUS_MAX,
   PreviousAttempt,
   type Problem,
-  parametersIn,
   parseRequestSubject,
   REPLY_ADDRESS_MAX,
   REQUEST_HEADERS,
@@ -103,12 +102,10 @@ const FOLLOWING_MAX = 1_024;
 export function deadLetterOf(bus: Bus, delivery: Delivery, why: Problem): Outgoing {
   const of = parseRequestSubject(delivery.subject) ?? salvageAddress(delivery);
   const asked = askedOf(delivery, of.id);
-  // What may have killed a process is not parsed again.
-  const parameters = why.code === "poison-message" ? undefined : parametersIn(bodyOf(delivery));
   const traceparent = delivery.header("traceparent");
   const contentType = delivery.header("content-type");
   const body = encodeDead({
-    ...factsOf(of, parameters ? { ...asked, request: { ...asked.request, parameters } } : asked),
+    ...factsOf(of, asked),
     state: "dead",
     model: { name: of.model },
     reason: reasonOf(why.code, why.detail, why.at),
@@ -172,9 +169,6 @@ export const factsOf = (of: RequestAddress, { request, attempt, previous }: Aske
   request,
   tenant: of.tenant,
 });
-
-export const bodyOf = ({ body, headerLength }: Pick<Delivery, "body" | "headerLength">): EncodedBody =>
-  headerLength === undefined ? { bytes: body } : { bytes: body, headerLength };
 
 const history = Compile(Type.Array(PreviousAttempt));
 

@@ -91,7 +91,6 @@ const OWN_PROPERTIES = [
   "state",
   "requestDigest",
   "requestSequence",
-  "row",
   "traceparent",
 ];
 

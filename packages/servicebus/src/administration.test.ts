@@ -1,23 +1,23 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import tls, { connect as connectTls } from "node:tls";
+import { connect as connectTls } from "node:tls";
 import { ServiceBusAdministrationClient, ServiceBusClient } from "@azure/service-bus";
 import { describe, expect, test } from "vitest";
-import type { Broker, BrokerConfig } from "./index.ts";
-import { configOf, eventually, noRenewal, one, openBroker, scratchFolder } from "./testing/local-broker.ts";
+import type { BrokerConfig } from "./index.ts";
+import {
+  administrationOf,
+  configOf,
+  eventually,
+  noRenewal,
+  one,
+  openBroker,
+  scratchFolder,
+} from "./testing/local-broker.ts";
 
 const config = configOf({
   Queues: [{ Name: "work", Properties: { LockDuration: "PT30S" } }],
   Topics: [{ Name: "news", Subscriptions: [{ Name: "all" }] }],
 });
-
-const withoutRetries = { retryOptions: { maxRetries: 0 } };
-
-function administrationOf(broker: Broker): ServiceBusAdministrationClient {
-  // What an application does with NODE_EXTRA_CA_CERTS, which a process reads once, when it begins.
-  tls.setDefaultCACertificates([broker.certificate]);
-  return new ServiceBusAdministrationClient(broker.connectionString, withoutRetries);
-}
 
 async function open(options: { dataDir?: string; config?: BrokerConfig } = {}) {
   const it = await openBroker(options.config ?? config, options);
@@ -58,7 +58,8 @@ describe("queues", () => {
       userMetadata: "a & b <c>",
     });
     expect(created).toMatchObject({ name: "made/here", maxDeliveryCount: 2, requiresSession: true });
-    expect(created).toMatchObject({ userMetadata: "a & b <c>", forwardDeadLetteredMessagesTo: "work" });
+    const forwardDeadLetteredMessagesTo = `sb://127.0.0.1:${it.broker.port}/work`; // a whole URI, as in Azure
+    expect(created).toMatchObject({ userMetadata: "a & b <c>", forwardDeadLetteredMessagesTo });
     await it.client.createSender("made/here").sendMessages({ body: "x", sessionId: "s" });
     const receiver = await it.client.acceptSession("made/here", "s", noRenewal);
     await receiver.deadLetterMessage(await one(receiver));
@@ -131,8 +132,9 @@ describe("queues", () => {
     await expect(create({}, "news")).rejects.toMatchObject({ code: "MessageEntityAlreadyExistsError" });
     await expect(create({ lockDuration: "PT1H" })).rejects.toThrow(/at most 5 minutes/);
     await expect(create({ forwardTo: "nowhere" })).rejects.toThrow(/no queue or topic nowhere/);
-    await expect(create({ enablePartitioning: true })).rejects.toThrow(/EnablePartitioning can only be false/);
-    await expect(create({ autoDeleteOnIdle: "PT5M" })).rejects.toThrow(/AutoDeleteOnIdle/);
+    await expect(create({ enableExpress: true })).rejects.toThrow(/EnableExpress can only be false/);
+    await expect(create({ autoDeleteOnIdle: "PT4M" })).rejects.toThrow(/AutoDeleteOnIdle/);
+    await expect(create({ status: "Asleep" })).rejects.toThrow(/Status/);
     expect(await it.administration.queueExists("q")).toBe(false);
   });
 
@@ -258,7 +260,7 @@ describe("one port", () => {
   test("the administration wants a signature with the key", async () => {
     await using it = await open();
     const wrong = it.broker.connectionString.replace(/SharedAccessKey=[^;]+/, "SharedAccessKey=d3Jvbmc=");
-    const administration = new ServiceBusAdministrationClient(wrong, withoutRetries);
+    const administration = new ServiceBusAdministrationClient(wrong, { retryOptions: { maxRetries: 0 } });
     await expect(administration.getQueue("work")).rejects.toMatchObject({ code: "UnauthorizedRequestError" });
     const response = await fetch(`http://127.0.0.1:${it.broker.port}/work`);
     expect(response.status).toBe(401);

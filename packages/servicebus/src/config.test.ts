@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { BrokerConfigError, planNamespace } from "./config.ts";
+import { BrokerConfigError } from "./config.ts";
+import { planNamespace } from "./planning.ts";
 
 const withQueue = (properties: unknown, name = "work") => ({
   UserConfig: {
@@ -32,6 +33,8 @@ test("the official emulator's own settings are understood, with Azure's defaults
   );
   expect(plan.queues[0]).toEqual({
     name: "work",
+    sendDisabled: false,
+    assignsMessageIds: false,
     settings: {
       lockDurationMs: 60_000,
       maxDeliveryCount: 10,
@@ -39,6 +42,7 @@ test("the official emulator's own settings are understood, with Azure's defaults
       deadLetterExpired: true,
       requiresSession: false,
       maxBytes: 1024 ** 3,
+      receiveDisabled: false,
     },
     duplicateWindowMs: 20_000,
     maxMessageBytes: 262_144,
@@ -62,6 +66,13 @@ test("every mistake in the meaning is named: what is not supported is refused ra
           Queues: [
             { Name: "a", Properties: { RequiresSession: true, LockDuration: "PT6M" } },
             { Name: "A", Properties: { ForwardTo: "b" } },
+            {
+              Name: "c",
+              Properties: {
+                AutoDeleteOnIdle: "PT4M",
+                AuthorizationRules: [{ KeyName: "k", Rights: ["Manage"], PrimaryKey: "x" }],
+              },
+            },
           ],
           Topics: [
             {
@@ -85,6 +96,8 @@ test("every mistake in the meaning is named: what is not supported is refused ra
   expect(mistakesOf(config)).toEqual([
     "Queues and Topics: the name A is used twice (names ignore case)",
     "Queues/a: LockDuration must be longer than 0 and at most 5 minutes",
+    "Queues/c: AutoDeleteOnIdle must be at least 5 minutes",
+    "Queues/c: AuthorizationRules/k: Manage is only given together with Send and Listen",
     "Topics/t: DuplicateDetectionHistoryTimeWindow must lie between 20 seconds and 7 days",
     "Topics/t/Subscriptions/s: the name R is used twice (names ignore case)",
     "Topics/t/Subscriptions/s: Rules/r: the filter cannot be read: expected a property at character 4",

@@ -1,5 +1,6 @@
-import { type BrokerConfig, BrokerConfigError, planNamespace } from "./config.ts";
+import { type AuthorizationRule, type BrokerConfig, BrokerConfigError } from "./config.ts";
 import type { Namespace } from "./domain/namespace.ts";
+import { planNamespace } from "./planning.ts";
 
 export type EntityKind = "queue" | "topic" | "subscription";
 export type Properties = Readonly<Record<string, unknown>>;
@@ -28,8 +29,17 @@ type ConfiguredRules = NonNullable<
   NonNullable<ConfiguredNamespace["Topics"]>[number]["Subscriptions"]
 >[number]["Rules"];
 
-/** Settings of an entity that stay as they were when it was created, as in Azure. */
-const FIXED = ["RequiresSession", "RequiresDuplicateDetection"] as const;
+/** Settings of an entity that stay as they were when it was created, and how Azure says so. */
+const FIXED = {
+  RequiresSession: (kind: EntityKind) => unchangeable("RequiresSession", kind),
+  RequiresDuplicateDetection: (kind: EntityKind) => unchangeable("RequiresDuplicateDetection", kind),
+  EnablePartitioning: (kind: EntityKind) => `Partitioning cannot be changed for ${capital(kind)}. `,
+} as const;
+
+const unchangeable = (setting: string, kind: EntityKind) =>
+  `The value for the ${setting} property of an existing ${capital(kind)} cannot be changed.`;
+
+const capital = (kind: EntityKind) => kind[0]!.toUpperCase() + kind.slice(1);
 
 /** What is told back as it was given, and otherwise has no meaning here. */
 const REMEMBERED = new Set([
@@ -46,6 +56,7 @@ const REMEMBERED = new Set([
 export class EntityCatalog {
   readonly #entities = new Map<string, Entity>();
   readonly #rules = new Map<string, ConfiguredRules>();
+  readonly #namespaceRules: readonly AuthorizationRule[];
   readonly #now: () => number;
   readonly #keep: (change: EntityChange) => void;
   #namespace: Namespace | undefined;
@@ -59,6 +70,7 @@ export class EntityCatalog {
     this.#now = options.now;
     this.#keep = options.keep;
     const [configured] = options.config.UserConfig.Namespaces;
+    this.#namespaceRules = configured?.AuthorizationRules ?? [];
     for (const { Name, Properties } of configured?.Queues ?? []) this.#put(Name, "queue", Properties);
     for (const { Name, Properties, Subscriptions } of configured?.Topics ?? []) {
       this.#put(Name, "topic", Properties);
@@ -90,6 +102,16 @@ export class EntityCatalog {
     return this.#entities.get(path.toLowerCase());
   }
 
+  /** The keys that are good for the whole namespace (the empty path) or for one queue or topic and what is below it. */
+  authorizationRules(): readonly { readonly path: string; readonly rule: AuthorizationRule }[] {
+    const found = this.#namespaceRules.map((rule) => ({ path: "", rule }));
+    for (const { path, properties } of this.#entities.values()) {
+      const rules = (properties.AuthorizationRules ?? []) as readonly AuthorizationRule[];
+      for (const rule of rules) found.push({ path, rule });
+    }
+    return found;
+  }
+
   /** In order of name; of one topic, for subscriptions. */
   list(kind: EntityKind, topic?: string): Entity[] {
     const prefix = topic === undefined ? "" : subscriptionPath(topic, "").toLowerCase();
@@ -112,12 +134,13 @@ export class EntityCatalog {
   update(path: string, kind: EntityKind, properties: Properties): Change {
     const entity = this.get(path);
     if (entity?.kind !== kind) return { ok: false, status: 404, why: `There is no ${kind} ${path}.` };
-    for (const name of FIXED) {
+    for (const [name, why] of Object.entries(FIXED)) {
       if (properties[name] !== undefined && properties[name] !== (entity.properties[name] ?? false)) {
-        return { ok: false, status: 400, why: `${name} of ${path} cannot be changed.` };
+        return { ok: false, status: 400, why: why(kind) };
       }
     }
-    const fixed = FIXED.filter((name) => name in entity.properties).map((name) => [name, entity.properties[name]]);
+    const names = Object.keys(FIXED).filter((name) => name in entity.properties);
+    const fixed = names.map((name) => [name, entity.properties[name]]);
     return this.#change({
       ...entity,
       properties: { ...properties, ...Object.fromEntries(fixed) },
@@ -190,7 +213,8 @@ export class EntityCatalog {
         Rules: this.#rules.get(subscription.path.toLowerCase()),
       })),
     }));
-    return { UserConfig: { Namespaces: [{ Queues, Topics }] } };
+    const AuthorizationRules = [...this.#namespaceRules];
+    return { UserConfig: { Namespaces: [{ AuthorizationRules, Queues, Topics }] } };
   }
 }
 

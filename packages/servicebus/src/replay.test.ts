@@ -5,10 +5,10 @@ import { message } from "./adapters/rhea.ts";
 import { rulesToText } from "./adapters/rule-text.ts";
 import { readOffered } from "./adapters/sections.ts";
 import { SqliteJournal } from "./adapters/sqlite-journal.ts";
-import { planNamespace } from "./config.ts";
 import type { Lock } from "./domain/message.ts";
 import { Namespace } from "./domain/namespace.ts";
 import type { HeldSession } from "./domain/sessions.ts";
+import { planNamespace } from "./planning.ts";
 import { configOf, scratchFolder } from "./testing/local-broker.ts";
 
 /*
@@ -205,7 +205,7 @@ class Run {
         last: queue.deadLetterQueue && queue.numbers.last,
         messages: queue.peek(0, 10_000).map((stored) => ({ ...stored, content: stored.content.toString("base64") })),
         states: [0, 1, 2].map((n) => queue.sessions?.state(`s${n}`)?.toString()),
-        withMessages: queue.sessions?.withMessages().sort(),
+        sessions: queue.sessions?.withMessagesOrState().sort(),
       };
     });
     const rules = ["all", "odd"].map((name) => rulesToText(this.namespace.rules(`news/Subscriptions/${name}`)!.list()));

@@ -12,12 +12,14 @@ import { type Certificate, makeCertificate } from "./adapters/local-certificate.
 import { ALL_RIGHTS } from "./adapters/rights.ts";
 import { readOffered } from "./adapters/sections.ts";
 import { SqliteJournal } from "./adapters/sqlite-journal.ts";
-import { type BrokerConfig, planNamespace } from "./config.ts";
+import type { BrokerConfig } from "./config.ts";
 import { volatileJournal } from "./domain/journal.ts";
 import { Namespace } from "./domain/namespace.ts";
 import type { QueueCounts, Surroundings } from "./domain/queue.ts";
 import { EntityCatalog } from "./entity-catalog.ts";
 import { checkEntraSettings, type EntraSettings } from "./entra-settings.ts";
+import { IdleEntities } from "./idle-entities.ts";
+import { planNamespace } from "./planning.ts";
 
 export interface StartOptions {
   /** 0 takes a free one. */
@@ -49,6 +51,7 @@ export interface Broker extends AsyncDisposable {
 
 const KEY_NAME = "RootManageSharedAccessKey";
 const HTTP_IDLE_MS = 120_000;
+const IDLE_CHECK_MS = 10_000;
 
 /**
  * Starts a local Azure Service Bus namespace.
@@ -90,6 +93,10 @@ export async function start(options: StartOptions): Promise<Broker> {
     onFatal: options.onFatal ?? rethrow,
     door,
   });
+  const idle = new IdleEntities({ catalog, namespace, now: Date.now });
+  const idleTimer = setInterval(() => {
+    if (idle.remove().length > 0) server.afterCommit(() => {}); // what was written with it is committed
+  }, IDLE_CHECK_MS).unref();
   const port = await server.listen(options.port, options.host).catch((cause: NodeJS.ErrnoException) => {
     journal?.close();
     if (cause.code !== "EADDRINUSE") throw cause;
@@ -98,6 +105,7 @@ export async function start(options: StartOptions): Promise<Broker> {
 
   let closing: Promise<void> | undefined;
   const close = () => {
+    clearInterval(idleTimer);
     closing ??= server.close().finally(() => journal?.close());
     return closing;
   };

@@ -3,7 +3,8 @@ import type { Namespace } from "../domain/namespace.ts";
 import type { RuleDefinition } from "../domain/rule.ts";
 import { type Entity, type EntityCatalog, type EntityKind, topicOf } from "../entity-catalog.ts";
 import type { Authority } from "./authority.ts";
-import { contentElement, describe, type EntityCounts, readDescription } from "./entity-documents.ts";
+import { countsOf } from "./entity-counts.ts";
+import { contentElement, describe, readDescription, whenCreated } from "./entity-documents.ts";
 import { claimsMissing } from "./rights.ts";
 import { describeRule, readRule } from "./rule-documents.ts";
 import { escapeXml, parseXml, textElement, type XmlElement } from "./xml.ts";
@@ -134,7 +135,7 @@ export class Administration {
     if ((kind === "subscription") !== SUBSCRIPTION.test(path)) return failure(400, `${path} is no path of a ${kind}.`);
     const change = update
       ? this.#catalog.update(path, kind, properties)
-      : this.#catalog.create(this.#canonical(path), kind, properties);
+      : this.#catalog.create(this.#canonical(path), kind, whenCreated(properties));
     if (!change.ok) return failure(change.status, change.why);
     const first = update ? undefined : this.#setDefaultRule(path, described.defaultRule);
     return first ?? entry(update ? 200 : 201, this.#item(this.#catalog.get(path)!), at);
@@ -186,15 +187,11 @@ export class Administration {
   }
 
   #item(entity: Entity): Item {
-    return { path: entity.path, updatedAt: entity.updatedAt, content: describe(entity, this.#counts(entity)) };
-  }
-
-  #counts({ kind, path }: Entity): EntityCounts {
-    if (kind !== "topic") return { ...this.#namespace.queue(path)!.counts(), subscriptions: 0 };
-    const queues = this.#namespace.target(path)!.branches.map(({ queue }) => queue.counts());
-    const schedule = this.#namespace.target(path)!.schedule;
-    const bytes = queues.reduce((sum, counts) => sum + counts.bytes, schedule.bytes);
-    return { active: 0, deadLettered: 0, scheduled: schedule.size, bytes, subscriptions: queues.length };
+    return {
+      path: entity.path,
+      updatedAt: entity.updatedAt,
+      content: describe(entity, countsOf(this.#namespace, entity)),
+    };
   }
 
   #namespaceInfo(at: URL): Answer {

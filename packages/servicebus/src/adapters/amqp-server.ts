@@ -189,6 +189,7 @@ export class AmqpServer {
   }
 
   #sweep(): void {
+    this.#distribution.markUsed();
     for (const queue of this.#namespace.queues) queue.expireMessages();
     this.#namespace.forwardWaiting();
     this.#cycle.request();

@@ -7,7 +7,7 @@ import { ConsumerLink } from "./consumer-link.ts";
 import type { Distribution } from "./distribution.ts";
 import { manage } from "./management.ts";
 import { ProducerLink } from "./producer-link.ts";
-import { notFound } from "./refusals.ts";
+import { disabled, notFound, whyLost } from "./refusals.ts";
 import { type AnswerRequest, ReplyLink, RequestLink } from "./request-node.ts";
 import type { Link } from "./rhea.ts";
 import { claimsMissing, type Right } from "./rights.ts";
@@ -56,6 +56,11 @@ export class Attachments {
       this.#refuse(link, "amqp:not-found", notFound(path));
       return;
     }
+    if (target.sendDisabled) {
+      const { condition, description } = disabled(target.name);
+      this.#refuse(link, condition, description);
+      return;
+    }
     const options = { link: link, session: state, namespace: this.#namespace, target, cycle: this.#cycle };
     const endpoint = new ProducerLink(options);
     link.local.attach.max_message_size = target.maxMessageBytes;
@@ -78,11 +83,16 @@ export class Attachments {
       return;
     }
     const wanted = wantedSession(link);
-    if (queue.settings.forwardTo !== undefined) {
+    if (queue.lost) {
+      const { condition, description } = whyLost(queue);
+      this.#refuse(link, condition, description);
+    } else if (queue.settings.forwardTo !== undefined) {
       const description = `${path} forwards its messages to ${queue.settings.forwardTo}: nobody can receive them here.`;
       this.#refuse(link, "amqp:not-allowed", description);
     } else if (queue.sessions && wanted === undefined) {
-      const description = `It is not possible for ${path}, which requires sessions, to create a receiver without one.`;
+      const description =
+        "It is not possible for an entity that requires sessions to create a non-sessionful message receiver. " +
+        `${path} requires sessions.`;
       this.#refuse(link, "amqp:not-allowed", description);
     } else if (!queue.sessions && wanted !== undefined) {
       this.#refuse(link, "amqp:not-allowed", `A session receiver cannot be created on ${path}, which has no sessions.`);
@@ -121,7 +131,8 @@ export class Attachments {
       },
       onLost: () => {
         state.detached(link);
-        if (queue.lost) this.#refuse(link, "amqp:not-found", notFound(queue.name));
+        const { condition, description } = whyLost(queue);
+        if (queue.lost) this.#refuse(link, condition, description);
         else this.#refuse(link, "com.microsoft:session-lock-lost", "The session lock has expired; accept it again.");
       },
     });

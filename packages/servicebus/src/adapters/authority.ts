@@ -43,9 +43,9 @@ export class Authority {
     );
   }
 
-  /** For HTTP, where each request brings its token in a header. */
+  /** For HTTP, where each request brings its token in a header; the Go SDK leaves out the word `Bearer`, as Azure allows. */
   async checkHeader(authorization: string, audience: string): Promise<Admission> {
-    const [, token] = /^Bearer +(\S+)$/i.exec(authorization) ?? [];
+    const [, token] = /^(?:Bearer +)?([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization) ?? [];
     return token === undefined ? this.checkSignature(authorization, audience) : this.checkToken(token);
   }
 }

@@ -1,6 +1,7 @@
 import type { MessageSource, Settlement } from "../domain/message.ts";
 import { tokenToTag } from "./lock-token.ts";
 import type { DeliveryAnswer, DeliveryOwner } from "./outgoing-transfers.ts";
+import { LOCK_LOST } from "./refusals.ts";
 import { type FlowFields, frames, type Link, type Outcome } from "./rhea.ts";
 import { amendWith, encodeDelivery } from "./sections.ts";
 import type { Endpoint, SessionState } from "./session-state.ts";
@@ -40,6 +41,7 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
     this.#onLost = options.onLost;
     this.#removes = options.link.snd_settle_mode === 1; // "settled": receive and delete
     this.#link.on_flow = ({ performative }) => this.#onFlow(performative);
+    this.source.use();
   }
 
   /** Takes the next message if this link has credit and room for it; answers how to transmit it. */
@@ -98,8 +100,7 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
     this.#cycle.afterCommit(() => {
       if (!this.#open) return;
       if (held) answer.same();
-      else
-        answer.refuse("com.microsoft:message-lock-lost", "The lock supplied is invalid: it expired, or was settled.");
+      else answer.refuse("com.microsoft:message-lock-lost", LOCK_LOST);
     });
   }
 
@@ -111,6 +112,7 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
   closed(): void {
     this.#open = false;
     this.#session.outgoing.abandon(this);
+    this.source.use();
     this.source.release();
     this.#onClosed();
   }
@@ -155,7 +157,7 @@ function settlementOf(outcome: Outcome | undefined): Settlement {
       return { kind: outcome.undeliverable_here ? "defer" : "abandon", ...changes };
     }
     case "released":
-      return { kind: "abandon" };
+      return { kind: "release" };
     default:
       return { kind: "complete" };
   }

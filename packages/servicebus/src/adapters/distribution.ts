@@ -18,6 +18,11 @@ export class Distribution {
     else this.#consumers.delete(source);
   }
 
+  /** A source that has a receiver is in use, though nothing happens there. */
+  markUsed(): void {
+    for (const source of this.#consumers.keys()) source.use();
+  }
+
   /**
    * Gives waiting messages to the consumers of each source in turn; answers how to transmit them, and whether there is more
    * to give in another turn.

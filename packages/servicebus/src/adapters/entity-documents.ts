@@ -1,15 +1,8 @@
+import type { AuthorizationRule } from "../config.ts";
 import type { Entity, EntityKind, Properties } from "../entity-catalog.ts";
-import { entityPath } from "./sas.ts";
-import { childText, textElement, type XmlElement } from "./xml.ts";
-
-/** Counts of an entity while it runs. */
-export interface EntityCounts {
-  readonly active: number;
-  readonly deadLettered: number;
-  readonly scheduled: number;
-  readonly bytes: number;
-  readonly subscriptions: number;
-}
+import { describeAuthorizationRules, readAuthorizationRules } from "./authorization-documents.ts";
+import type { EntityCounts } from "./entity-counts.ts";
+import { child, childText, textElement, type XmlElement } from "./xml.ts";
 
 const FOREVER = "P10675199DT2H48M5.4775807S";
 
@@ -41,7 +34,7 @@ const SETTINGS: readonly Setting[] = [
   { name: "DuplicateDetectionHistoryTimeWindow", kind: "duration", of: ["queue", "topic"], otherwise: "PT10M" },
   { name: "MaxDeliveryCount", kind: "number", of: ["queue", "subscription"], otherwise: 10 },
   { name: "EnableBatchedOperations", kind: "boolean", of: ["queue", "topic", "subscription"], otherwise: true },
-  { name: "Status", kind: "text", of: ["queue", "topic", "subscription"], otherwise: "Active", fixed: true },
+  { name: "Status", kind: "text", of: ["queue", "topic", "subscription"], otherwise: "Active" },
   { name: "ForwardTo", kind: "text", of: ["queue", "subscription"] },
   { name: "UserMetadata", kind: "text", of: ["queue", "topic", "subscription"] },
   { name: "SupportOrdering", kind: "boolean", of: ["topic"], otherwise: true },
@@ -50,9 +43,8 @@ const SETTINGS: readonly Setting[] = [
     kind: "duration",
     of: ["queue", "topic", "subscription"],
     otherwise: FOREVER,
-    fixed: true,
   },
-  { name: "EnablePartitioning", kind: "boolean", of: ["queue", "topic"], otherwise: false, fixed: true },
+  { name: "EnablePartitioning", kind: "boolean", of: ["queue", "topic"], otherwise: false },
   { name: "ForwardDeadLetteredMessagesTo", kind: "text", of: ["queue", "subscription"] },
   { name: "EntityAvailabilityStatus", kind: "text", of: ["queue", "topic", "subscription"], otherwise: "Available" },
   { name: "EnableExpress", kind: "boolean", of: ["queue", "topic"], otherwise: false, fixed: true },
@@ -70,6 +62,12 @@ export type Described =
   | { readonly ok: true; readonly kind: EntityKind; readonly properties: Properties; readonly defaultRule?: XmlElement }
   | { readonly ok: false; readonly why: string };
 
+/** Azure keeps a partitioned entity in so many parts, each of the size that was asked for. */
+const PARTITIONS = 16;
+const DEFAULT_SIZE_MB = 1024;
+/** .NET's first moment, by which Azure says "never". */
+const NEVER = "0001-01-01T00:00:00Z";
+
 /** Reads the description in a request; a setting that is not supported is refused rather than ignored. */
 export function readDescription(description: XmlElement): Described {
   const kind = (Object.keys(ROOTS) as EntityKind[]).find((one) => ROOTS[one] === description.name);
@@ -78,10 +76,14 @@ export function readDescription(description: XmlElement): Described {
   for (const { name } of description.children) {
     const value = childText(description, name);
     if (IGNORED.has(name)) continue;
+    if (name === "AuthorizationRules" && kind !== "subscription") {
+      properties[name] = readAuthorizationRules(child(description, name)!);
+      continue;
+    }
     const setting = SETTINGS.find((one) => one.name === name && one.of.includes(kind));
     if (!setting) return { ok: false, why: `${name} of a ${kind} is not supported.` };
     if (value === undefined && setting.name !== "UserMetadata" && !setting.name.startsWith("Forward")) continue;
-    const read = readValue(setting.kind, name.startsWith("Forward") ? entityPath(value ?? "") : (value ?? ""));
+    const read = readValue(setting.kind, value ?? "");
     if (setting.fixed && read !== setting.otherwise)
       return { ok: false, why: `${name} can only be ${setting.otherwise}.` };
     if (!setting.fixed) properties[name] = read;
@@ -90,11 +92,20 @@ export function readDescription(description: XmlElement): Described {
   return { ok: true, kind, properties, ...(defaultRule && { defaultRule }) };
 }
 
+/** The settings of an entity that is created: a partitioned one is as large as all its parts. */
+export function whenCreated(properties: Properties): Properties {
+  if (!properties.EnablePartitioning) return properties;
+  const size = (properties.MaxSizeInMegabytes ?? DEFAULT_SIZE_MB) as number;
+  return { ...properties, MaxSizeInMegabytes: size * PARTITIONS };
+}
+
 /** A queue's, topic's or subscription's description as the SDKs read it. */
 export function describe({ kind, properties, createdAt, updatedAt }: Entity, counts: EntityCounts): string {
-  const settings = SETTINGS.filter(({ of }) => of.includes(kind)).map(({ name, otherwise }) =>
-    textElement(name, given(properties[name]) ?? otherwise),
-  );
+  const rules = (properties.AuthorizationRules ?? []) as readonly AuthorizationRule[];
+  const settings = SETTINGS.filter(({ of }) => of.includes(kind)).map(({ name, otherwise }) => {
+    const before = name === "Status" && kind !== "subscription" ? describeAuthorizationRules(rules) : "";
+    return before + textElement(name, given(properties[name]) ?? otherwise);
+  });
   const at = (time: number) => new Date(time).toISOString();
   const running = [
     textElement("SizeInBytes", kind === "subscription" ? undefined : counts.bytes),
@@ -102,7 +113,9 @@ export function describe({ kind, properties, createdAt, updatedAt }: Entity, cou
     textElement("SubscriptionCount", kind === "topic" ? counts.subscriptions : undefined),
     textElement("CreatedAt", at(createdAt)),
     textElement("UpdatedAt", at(updatedAt)),
-    textElement("AccessedAt", at(updatedAt)),
+    textElement("SqlFilterCount", kind === "topic" ? counts.sqlFilters : undefined),
+    textElement("CorrelationFilterCount", kind === "topic" ? counts.correlationFilters : undefined),
+    textElement("AccessedAt", counts.accessedAt === undefined ? NEVER : at(counts.accessedAt)),
     '<CountDetails xmlns:d2p1="http://schemas.microsoft.com/netservices/2011/06/servicebus">',
     textElement("d2p1:ActiveMessageCount", counts.active),
     textElement("d2p1:DeadLetterMessageCount", counts.deadLettered),

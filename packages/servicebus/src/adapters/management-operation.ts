@@ -17,8 +17,10 @@ export type Operation = (entity: ManagedEntity, body: Body) => NodeResponse;
 /** An operation on stored messages, which a topic has none of. */
 export const onQueue =
   (operation: (queue: MessageQueue, body: Body) => NodeResponse): Operation =>
-  ({ queue, name }, body) =>
-    queue ? operation(queue, body) : failure(404, "amqp:not-found", `${name} holds no messages.`);
+  ({ queue, name }, body) => {
+    queue?.use();
+    return queue ? operation(queue, body) : failure(404, "amqp:not-found", `${name} holds no messages.`);
+  };
 
 /** An operation on what is sent, which a subscription takes none of. */
 export const onTarget =

@@ -11,6 +11,7 @@ import {
   ok,
   onQueue,
 } from "./management-operation.ts";
+import { LOCK_LOST } from "./refusals.ts";
 import type { NodeResponse } from "./request-node.ts";
 import { types } from "./rhea.ts";
 import { amendWith, encodeDelivery } from "./sections.ts";
@@ -117,5 +118,4 @@ const lockTokens = (body: Body): string[] =>
     .filter((uuid): uuid is Buffer => Buffer.isBuffer(uuid) && uuid.length === UUID_BYTES)
     .map(uuidToToken);
 
-const lockLost = () =>
-  failure(410, "com.microsoft:message-lock-lost", "The lock supplied is invalid: it expired, or was settled.");
+const lockLost = () => failure(410, "com.microsoft:message-lock-lost", LOCK_LOST);

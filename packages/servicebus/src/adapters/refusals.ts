@@ -1,4 +1,5 @@
 import type { Refusal, Target } from "../domain/namespace.ts";
+import type { MessageQueue } from "../domain/queue.ts";
 import type { AmqpError } from "./rhea.ts";
 
 /** Why a message was not taken, in the conditions the SDKs know. */
@@ -9,6 +10,8 @@ export function refusalOf(refusal: Refusal, { name }: Target): AmqpError {
         condition: "amqp:resource-limit-exceeded",
         description: `${name} is full; receive messages or raise MaxSizeInMegabytes.`,
       };
+    case "disabled":
+      return disabled(name);
     case "session-missing":
       return {
         condition: "amqp:not-allowed",
@@ -17,5 +20,19 @@ export function refusalOf(refusal: Refusal, { name }: Target): AmqpError {
   }
 }
 
+/** Its `Status` says so; enabled again, it goes on as if nothing had been. */
+export const disabled = (path: string): AmqpError => ({
+  condition: "com.microsoft:entity-disabled",
+  description: `Messaging entity '${path}' is currently disabled.`,
+});
+
+/** Why a queue, subscription or dead-letter queue has no receivers any more. */
+export const whyLost = ({ retired, name }: MessageQueue): AmqpError =>
+  retired ? { condition: "amqp:not-found", description: notFound(name) } : disabled(name);
+
 /** In Azure's words, which the SDKs recognise as "entity not found"; the condition alone they take for a network problem. */
 export const notFound = (path: string) => `The messaging entity '${path}' could not be found.`;
+
+/** In Azure's words, as clients print them. */
+export const LOCK_LOST =
+  "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.";

@@ -1,5 +1,6 @@
 import type { Lock, MessageFields, OfferedMessage, PropertyChanges, StoredMessage } from "../domain/message.ts";
 import type { SystemProperty } from "../domain/sql-expression.ts";
+import { tokenToUuid } from "./lock-token.ts";
 import { fromSqlValue, toSqlValue } from "./property-values.ts";
 import { type Typed, types } from "./rhea.ts";
 
@@ -18,6 +19,7 @@ const SCHEDULED_ENQUEUE_TIME = "x-opt-scheduled-enqueue-time";
 
 interface Sections {
   header?: Buffer;
+  deliveryAnnotations?: Buffer;
   messageAnnotations?: Buffer;
   properties?: Buffer;
   applicationProperties?: Buffer;
@@ -76,7 +78,8 @@ function split(content: Buffer): Sections {
     else if (code === MESSAGE_ANNOTATIONS) sections.messageAnnotations = section;
     else if (code === PROPERTIES) sections.properties = section;
     else if (code === APPLICATION_PROPERTIES) sections.applicationProperties = section;
-    else if (code !== DELIVERY_ANNOTATIONS) {
+    else if (code === DELIVERY_ANNOTATIONS) sections.deliveryAnnotations = section;
+    else {
       checkSections(content, at);
       sections.body = content.subarray(at);
       return sections;
@@ -195,6 +198,7 @@ function withProperties(sections: Sections, { system, user }: PropertyChanges): 
   }
   return Buffer.concat([
     sections.header ?? Buffer.alloc(0),
+    sections.deliveryAnnotations ?? Buffer.alloc(0),
     sections.messageAnnotations ?? Buffer.alloc(0),
     encodeSection(PROPERTIES, types.wrap_list(fields.map((field) => field ?? null))),
     encodeSection(APPLICATION_PROPERTIES, mapOf(entries)),
@@ -210,6 +214,7 @@ export function encodeDelivery(message: StoredMessage, lock?: Lock): Buffer {
   const sections = split(message.content);
   return Buffer.concat([
     encodeHeader(sections.header, message.deliveryCount),
+    encodeDeliveryAnnotations(sections.deliveryAnnotations, lock),
     encodeAnnotations(sections.messageAnnotations, message, lock),
     sections.properties ?? Buffer.alloc(0),
     encodeApplicationProperties(sections.applicationProperties, message),
@@ -231,10 +236,17 @@ function encodeHeader(sent: Buffer | undefined, deliveryCount: number): Buffer {
       fields[0] ?? types.wrap_boolean(true),
       fields[1] ?? null,
       fields[2] ?? null,
-      types.wrap_boolean(deliveryCount === 0),
+      null,
       types.wrap_uint(deliveryCount),
     ]),
   );
+}
+
+/** A client that got a message through `$management` has no delivery tag to read the lock from. */
+function encodeDeliveryAnnotations(sent: Buffer | undefined, lock: Lock | undefined): Buffer {
+  if (!lock) return sent ?? Buffer.alloc(0);
+  const token = [types.wrap_symbol("x-opt-lock-token"), types.wrap_uuid(tokenToUuid(lock.token))];
+  return encodeSection(DELIVERY_ANNOTATIONS, types.Map32([...entriesOf(sent), ...token]));
 }
 
 function encodeAnnotations(sent: Buffer | undefined, message: StoredMessage, lock: Lock | undefined): Buffer {
@@ -244,11 +256,9 @@ function encodeAnnotations(sent: Buffer | undefined, message: StoredMessage, loc
     types.wrap_timestamp(message.enqueuedAt),
     types.wrap_symbol("x-opt-sequence-number"),
     types.wrap_long(message.sequenceNumber),
-    types.wrap_symbol("x-opt-enqueue-sequence-number"),
-    types.wrap_long(message.sequenceNumber),
-    types.wrap_symbol("x-opt-message-state"),
-    types.wrap_int(stateOf(message)),
   ];
+  const state = stateOf(message);
+  if (state !== ACTIVE) items.push(types.wrap_symbol("x-opt-message-state"), types.wrap_int(state));
   if (lock) items.push(types.wrap_symbol("x-opt-locked-until"), types.wrap_timestamp(lock.lockedUntil));
   if (message.deadLetter) {
     items.push(types.wrap_symbol("x-opt-deadletter-source"), types.wrap_string(message.deadLetter.source));
@@ -258,9 +268,11 @@ function encodeAnnotations(sent: Buffer | undefined, message: StoredMessage, loc
 
 /** A message that was once scheduled is shown as such, as in Azure, also when it is received. */
 function stateOf(message: StoredMessage): number {
-  if (message.deferred) return 1;
-  return message.scheduledFor === undefined ? 0 : 2;
+  if (message.deferred) return DEFERRED;
+  return message.scheduledFor === undefined ? ACTIVE : SCHEDULED;
 }
+
+const [ACTIVE, DEFERRED, SCHEDULED] = [0, 1, 2];
 
 function encodeApplicationProperties(sent: Buffer | undefined, message: StoredMessage): Buffer {
   const { deadLetter, amendments } = message;

@@ -1,6 +1,6 @@
 import type { MessageQueue } from "../domain/queue.ts";
 import type { HeldSession } from "../domain/sessions.ts";
-import { notFound } from "./refusals.ts";
+import { whyLost } from "./refusals.ts";
 import { type Link, type Typed, types } from "./rhea.ts";
 
 /** A receiver that asks for a session. */
@@ -52,7 +52,8 @@ export class SessionAcceptance {
         if (queue.lost) {
           const { request } = waiting[0]!;
           this.cancel(request);
-          request.refuse("amqp:not-found", notFound(queue.name));
+          const { condition, description } = whyLost(queue);
+          request.refuse(condition, description);
           continue;
         }
         const held = queue.sessions!.acceptNext();

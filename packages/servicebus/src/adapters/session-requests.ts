@@ -16,7 +16,7 @@ export const SESSION_REQUESTS: Readonly<Record<string, Operation>> = {
   "com.microsoft:get-message-sessions": onQueue(listSessions),
 };
 
-/** The end of .NET's time: a client that gives it wants the sessions with messages, any other time those with a state. */
+/** The end of .NET's time: a client that gives it wants all sessions, with any other time those whose state is newer. */
 const END_OF_TIME = Date.UTC(9999, 11, 31);
 const MAX_STATE_BYTES = 256 * 1024;
 
@@ -30,10 +30,11 @@ function onHeldSession(operation: (sessions: Sessions, id: string, body: Body) =
 }
 
 function setState(sessions: Sessions, id: string, body: Body): NodeResponse {
-  const state = body["session-state"] ?? undefined;
-  if (state !== undefined && !Buffer.isBuffer(state)) {
+  const given = body["session-state"] ?? undefined;
+  if (given !== undefined && !Buffer.isBuffer(given)) {
     return failure(400, "amqp:invalid-field", "A session's state is binary.");
   }
+  const state = given?.length === 0 ? undefined : given; // the Go SDK has no other way to take a state away
   if (state && state.length > MAX_STATE_BYTES) {
     return failure(403, "amqp:resource-limit-exceeded", `A session's state takes at most ${MAX_STATE_BYTES} bytes.`);
   }
@@ -45,7 +46,7 @@ function listSessions({ sessions, name }: MessageQueue, body: Body): NodeRespons
   if (!sessions) return failure(400, "amqp:not-allowed", `${name} has no sessions.`);
   const since = Number(body["last-updated-time"] ?? END_OF_TIME);
   const skip = Number(body.skip ?? 0);
-  const all = since >= END_OF_TIME ? sessions.withMessages() : sessions.withStateSince(since);
+  const all = since >= END_OF_TIME ? sessions.withMessagesOrState() : sessions.withStateSince(since);
   const found = all.slice(skip, skip + Number(body.top ?? 100));
   if (found.length === 0) return nothingFound("No sessions");
   return ok({ skip: types.wrap_int(skip + found.length), "sessions-ids": found });

@@ -76,6 +76,8 @@ export interface MessageSource {
   lockNext(): Lock | undefined;
   removeNext(): StoredMessage | undefined;
   settle(token: string, settlement: Settlement): boolean;
+  /** A receiver is there: an entity that is in use is not deleted for being idle. */
+  use(): void;
   /** The receiver is gone. */
   release(): void;
 }
@@ -86,5 +88,7 @@ export type Amend = (earlier: Buffer | undefined) => Buffer;
 export type Settlement =
   | { readonly kind: "complete" }
   | { readonly kind: "abandon"; readonly amend?: Amend }
+  /** Given back unseen: no failed delivery. */
+  | { readonly kind: "release" }
   | { readonly kind: "defer"; readonly amend?: Amend }
   | { readonly kind: "dead-letter"; readonly reason?: string; readonly description?: string; readonly amend?: Amend };

@@ -12,6 +12,8 @@ export interface QueuePlan {
   readonly settings: QueueSettings;
   readonly duplicateWindowMs: number | undefined;
   readonly maxMessageBytes: number;
+  readonly sendDisabled: boolean;
+  readonly assignsMessageIds: boolean;
 }
 
 export interface SubscriptionPlan {
@@ -26,6 +28,8 @@ export interface TopicPlan {
   readonly duplicateWindowMs: number | undefined;
   readonly maxMessageBytes: number;
   readonly maxBytes: number;
+  readonly sendDisabled: boolean;
+  readonly assignsMessageIds: boolean;
 }
 
 export interface NamespacePlan {
@@ -38,6 +42,12 @@ export interface Target {
   readonly name: string;
   maxMessageBytes: number;
   maxBytes: number;
+  /** It takes no messages for now. */
+  sendDisabled: boolean;
+  /** A message without an id gets one. */
+  readonly assignsMessageIds: boolean;
+  /** When something was last sent here (epoch milliseconds), by this process. */
+  usedAt: number | undefined;
   readonly history: DuplicateHistory | undefined;
   readonly schedule: Schedule;
   /** A queue with sessions refuses a message without one; a topic leaves that to its subscriptions. */
@@ -48,7 +58,7 @@ export interface Target {
 }
 
 /** Why nothing of what was sent is stored. */
-export type Refusal = "full" | "session-missing";
+export type Refusal = "full" | "session-missing" | "disabled";
 
 /** A queue that gets what a target is sent: everything, or what a subscription's rules say. */
 interface Branch {
@@ -87,32 +97,34 @@ export class Namespace {
     for (const topic of plan.topics) this.#applyTopic(topic);
   }
 
-  #applyQueue({ name, settings, duplicateWindowMs, maxMessageBytes }: QueuePlan): void {
+  #applyQueue(plan: QueuePlan): void {
+    const { name, settings, duplicateWindowMs } = plan;
     const { maxBytes, requiresSession } = settings;
     const existing = this.target(name);
     if (existing) {
       this.#reconfigure(this.queue(name)!, settings);
-      this.#update(existing, { maxMessageBytes, maxBytes, duplicateWindowMs });
+      this.#update(existing, { ...plan, maxBytes });
       return;
     }
     const schedule = new Schedule({ entity: name, journal: this.#around.journal });
     const queue = this.#addQueue(name, settings, schedule);
     const { numbers } = queue;
     const branches = [{ queue, rules: undefined }];
-    const target = { name, maxMessageBytes, maxBytes, requiresSession, schedule, numbers, branches };
+    const target = { ...plan, maxBytes, requiresSession, schedule, numbers, branches };
     this.#addTarget(target, duplicateWindowMs);
   }
 
-  #applyTopic({ name, subscriptions, duplicateWindowMs, maxMessageBytes, maxBytes }: TopicPlan): void {
+  #applyTopic(plan: TopicPlan): void {
+    const { name, subscriptions, duplicateWindowMs } = plan;
     const { journal } = this.#around;
     if (!this.target(name)) {
       const schedule = new Schedule({ entity: name, journal });
       const numbers = new SequenceCounter({ name, journal });
-      const target = { name, maxMessageBytes, maxBytes, requiresSession: false, schedule, numbers, branches: [] };
+      const target = { ...plan, requiresSession: false, schedule, numbers, branches: [] };
       this.#addTarget(target, duplicateWindowMs);
     }
     const target = this.target(name)!;
-    this.#update(target, { maxMessageBytes, maxBytes, duplicateWindowMs });
+    this.#update(target, plan);
     const before = new Set(target.branches.map(({ queue }) => queue));
     target.branches = subscriptions.map((plan) => {
       const path = `${name}/Subscriptions/${plan.name}`;
@@ -127,8 +139,9 @@ export class Namespace {
 
   #update(
     target: Target,
-    plan: { maxMessageBytes: number; maxBytes: number; duplicateWindowMs: number | undefined },
+    plan: Pick<TopicPlan, "maxMessageBytes" | "maxBytes" | "sendDisabled" | "duplicateWindowMs">,
   ): void {
+    target.sendDisabled = plan.sendDisabled;
     target.maxMessageBytes = plan.maxMessageBytes;
     target.maxBytes = plan.maxBytes;
     if (target.history && plan.duplicateWindowMs !== undefined) target.history.windowMs = plan.duplicateWindowMs;
@@ -164,6 +177,14 @@ export class Namespace {
     return this.#targets.get(name.toLowerCase());
   }
 
+  /** When a queue, topic or subscription was last used (epoch milliseconds), if it was since the process began. */
+  usedAt(name: string): number | undefined {
+    const target = this.target(name);
+    const queues = target ? target.branches.map(({ queue }) => queue) : [this.queue(name)];
+    const times = [target?.usedAt, ...queues.map((queue) => queue?.usedAt)].filter((time) => time !== undefined);
+    return times.length === 0 ? undefined : Math.max(...times);
+  }
+
   now(): number {
     return this.#around.now();
   }
@@ -185,7 +206,7 @@ export class Namespace {
     const refusal = this.#refusal(target, offered);
     if (refusal) return refusal;
     const now = this.#around.now();
-    for (const message of offered) this.#accept(target, message, now);
+    for (const message of offered) this.#accept(target, this.#identified(target, message), now);
     return undefined;
   }
 
@@ -194,7 +215,9 @@ export class Namespace {
     const refusal = this.#refusal(target, offered);
     if (refusal) return refusal;
     const now = this.#around.now();
-    return offered.map((message) => this.#accept(target, message, now) ?? target.numbers.next());
+    return offered.map(
+      (message) => this.#accept(target, this.#identified(target, message), now) ?? target.numbers.next(),
+    );
   }
 
   /** Moves what is due into the queues. */
@@ -218,6 +241,8 @@ export class Namespace {
   }
 
   #refusal(target: Target, offered: readonly OfferedMessage[]): Refusal | undefined {
+    target.usedAt = this.#around.now();
+    if (target.sendDisabled) return "disabled";
     if (target.requiresSession && offered.some(({ sessionId }) => sessionId === undefined)) return "session-missing";
     return this.#hasRoom(target, offered) ? undefined : "full";
   }
@@ -233,6 +258,11 @@ export class Namespace {
         queue.hasRoomFor((queue.schedule ? bytes : reserved) * (rules?.copiesAtMost ?? 1)),
       )
     );
+  }
+
+  #identified(target: Target, message: OfferedMessage): OfferedMessage {
+    if (!target.assignsMessageIds || message.messageId !== undefined) return message;
+    return message.changed({ system: new Map([["messageId", this.#around.newLockToken()]]), user: new Map() });
   }
 
   /** The number of a message that was scheduled or went to a queue; of others nobody asks. */
@@ -334,13 +364,13 @@ export class Namespace {
     return queue;
   }
 
-  #addTarget(target: Omit<Target, "history">, windowMs: number | undefined): void {
+  #addTarget(target: Omit<Target, "history" | "usedAt">, windowMs: number | undefined): void {
     const { name } = target;
     const history =
       windowMs === undefined
         ? undefined
         : new DuplicateHistory({ entity: name, windowMs, journal: this.#around.journal });
-    this.#targets.set(name.toLowerCase(), { ...target, history });
+    this.#targets.set(name.toLowerCase(), { ...target, history, usedAt: undefined });
   }
 }
 

@@ -11,13 +11,23 @@ const settings: QueueSettings = {
   deadLetterExpired: false,
   requiresSession: false,
   maxBytes: 1_000,
+  receiveDisabled: false,
 };
 
 function namespaceWith(changes: Partial<QueueSettings> = {}, duplicateWindowMs?: number) {
   const clock = { now: 1_000_000 };
   let tokens = 0;
   const plan: NamespacePlan = {
-    queues: [{ name: "Work", settings: { ...settings, ...changes }, duplicateWindowMs, maxMessageBytes: 100 }],
+    queues: [
+      {
+        name: "Work",
+        settings: { ...settings, ...changes },
+        duplicateWindowMs,
+        maxMessageBytes: 100,
+        sendDisabled: false,
+        assignsMessageIds: false,
+      },
+    ],
     topics: [],
   };
   const read = () => {
@@ -49,6 +59,13 @@ test("messages are delivered in order, and one that comes back goes first", () =
   expect(queue.lockNext()!.message).toMatchObject({ sequenceNumber: 1, deliveryCount: 1 });
   expect(queue.lockNext()!.message.sequenceNumber).toBe(3);
   expect(queue.lockNext()).toBeUndefined();
+});
+
+test("a message given back unseen comes again as if it had not been delivered", () => {
+  const { queue, send } = namespaceWith({ maxDeliveryCount: 1 });
+  for (const id of ["a", "b"]) send(id);
+  expect(queue.settle(queue.lockNext()!.token, { kind: "release" })).toBe(true);
+  expect(queue.lockNext()!.message).toMatchObject({ sequenceNumber: 1, deliveryCount: 0 });
 });
 
 test("a lock ends exactly at its time: settling and renewing fail from then on", () => {

@@ -14,6 +14,8 @@ export interface QueueSettings {
   /** Messages belong to sessions, and a receiver holds one of those. */
   readonly requiresSession: boolean;
   readonly maxBytes: number;
+  /** Its messages are kept from receivers for now. */
+  readonly receiveDisabled: boolean;
   /** The queue or topic that gets what comes in here. */
   readonly forwardTo?: string;
   /** The queue or topic that gets this queue's dead letters. */
@@ -70,6 +72,7 @@ export class MessageQueue implements MessageSource {
   /** Locks of different lengths are held: the next to expire may be any of them. */
   #locksOutOfOrder = false;
   #retired = false;
+  #usedAt: number | undefined;
   #deferredCount = 0;
   #mortalCount = 0;
   #bytes = 0;
@@ -109,11 +112,26 @@ export class MessageQueue implements MessageSource {
     this.#retired = true;
   }
 
+  /** A receiver is there, or has asked for something. */
+  use(): void {
+    this.#usedAt = this.#around.now();
+  }
+
+  /** When a receiver last used it (epoch milliseconds), in this process. */
+  get usedAt(): number | undefined {
+    return this.#usedAt;
+  }
+
   get hasReady(): boolean {
     return this.#ready.size > 0;
   }
 
   get lost(): boolean {
+    return this.#retired || this.#settings.receiveDisabled;
+  }
+
+  /** It was deleted: nothing more happens here. */
+  get retired(): boolean {
     return this.#retired;
   }
 
@@ -191,6 +209,10 @@ export class MessageQueue implements MessageSource {
     const { message } = lock;
     if (settlement.kind === "complete") {
       this.#remove(message);
+      return true;
+    }
+    if (settlement.kind === "release") {
+      if (!message.deferred) this.#putBack(message);
       return true;
     }
     if (settlement.amend) message.amendments = settlement.amend(message.amendments);

@@ -111,10 +111,10 @@ export class Sessions {
     this.#session(id).kept = kept;
   }
 
-  withMessages(): string[] {
+  withMessagesOrState(): string[] {
     const found = [...this.#all.values()].filter((session) => {
       this.#dropExpired(session);
-      return session.ready.size > 0 || session.holder?.locks.size;
+      return session.ready.size > 0 || session.holder?.locks.size || session.kept;
     });
     return found.map(({ id }) => id);
   }
@@ -215,6 +215,10 @@ export class HeldSession implements MessageSource {
 
   settle(token: string, settlement: Settlement): boolean {
     return this.#queue.settle(token, settlement);
+  }
+
+  use(): void {
+    this.#queue.use();
   }
 
   release(): void {

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { ServiceBusClient, type ServiceBusReceivedMessage } from "@azure/service-bus";
+import tls from "node:tls";
+import { ServiceBusAdministrationClient, ServiceBusClient, type ServiceBusReceivedMessage } from "@azure/service-bus";
 import { type Broker, type BrokerConfig, start } from "../index.ts";
 
 type Namespace = BrokerConfig["UserConfig"]["Namespaces"][number];
@@ -22,6 +23,12 @@ export async function openBroker(config: BrokerConfig, options: { dataDir?: stri
       await broker.close();
     },
   };
+}
+
+export function administrationOf(broker: Broker): ServiceBusAdministrationClient {
+  // What an application does with NODE_EXTRA_CA_CERTS, which a process reads once, when it begins.
+  tls.setDefaultCACertificates([broker.certificate]);
+  return new ServiceBusAdministrationClient(broker.connectionString, { retryOptions: { maxRetries: 0 } });
 }
 
 export async function scratchFolder() {

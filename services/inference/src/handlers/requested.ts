@@ -1,5 +1,5 @@
 import type { RequestDelivery, RequestVerdict } from "@millrace/bus";
-import { type DecodedRequest, decodeRequest, type ErrorCode, problem, type Tensor } from "@millrace/contracts";
+import { decodeRequest, type ErrorCode, problem, type Tensor } from "@millrace/contracts";
 import { type ItemResult, runIsolated } from "../domain/isolate.ts";
 import { type RunFailure, RunnerClosedError, type ServedModel } from "../domain/model.ts";
 import { firstNonFinite } from "../domain/tensors.ts";
@@ -28,16 +28,12 @@ export const onRequested =
     return decoded.map(
       (request): RequestVerdict =>
         request.ok
-          ? verdictOf(next.next().value!, served, request.value)
+          ? verdictOf(next.next().value!, served, request.value.binaryOutput)
           : { kind: "reject", problem: request.problem },
     );
   };
 
-function verdictOf(
-  result: ItemResult,
-  served: ServedModel,
-  { binaryOutput, parameters }: DecodedRequest,
-): RequestVerdict {
+function verdictOf(result: ItemResult, served: ServedModel, binaryOutput: boolean): RequestVerdict {
   if (!result.ok) return reject(CODE_OF[result.why], `row ${result.row}: ${result.detail}`);
   const invalid = firstNonFinite(result.outputs);
   if (invalid) return reject("model-invalid-output", `row ${invalid.row}: "${invalid.name}" is ${invalid.value}`);
@@ -45,7 +41,6 @@ function verdictOf(
   return {
     kind: "done",
     binaryOutput,
-    ...(parameters === undefined ? {} : { parameters }),
     outcome: {
       // In canonical order, which is then not made for each.
       model: { digest, name: manifest.name, version: manifest.version },

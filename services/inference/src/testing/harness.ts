@@ -12,15 +12,7 @@ import {
   recordDurability,
   type StoredOutcome,
 } from "@millrace/bus";
-import {
-  encodeRequest,
-  freshRequestId,
-  type Manifest,
-  OUTCOMES,
-  type RequestParameters,
-  rowCount,
-  type Tensor,
-} from "@millrace/contracts";
+import { encodeRequest, freshRequestId, type Manifest, OUTCOMES, rowCount, type Tensor } from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
 
@@ -102,14 +94,10 @@ export interface Asked {
   readonly inputs: readonly Tensor[];
   readonly form?: "json" | "binary";
   readonly binaryOutput?: boolean;
-  readonly parameters?: RequestParameters;
 }
 
 /** Publishes a request as ingest does; its id. */
-export async function ask(
-  bus: Bus,
-  { project, model, digest, inputs, form = "json", binaryOutput = false, parameters }: Asked,
-) {
+export async function ask(bus: Bus, { project, model, digest, inputs, form = "json", binaryOutput = false }: Asked) {
   const id = freshRequestId();
   await publishRequest(bus, {
     tenant: "acme",
@@ -117,7 +105,7 @@ export async function ask(
     model: model.name,
     id,
     priority: "normal",
-    body: encodeRequest({ inputs: [...inputs], binaryOutput, ...(parameters ? { parameters } : {}) }, form),
+    body: encodeRequest({ inputs: [...inputs], binaryOutput }, form),
     rows: rowCount(inputs),
     modelVersion: model.version,
     modelDigest: digest,

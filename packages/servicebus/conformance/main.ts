@@ -1,0 +1,59 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { GO_SUITES, runGoSuite } from "./go-suite.ts";
+import { startLocalAzure } from "./local-azure.ts";
+import { judge, type KnownFailures, type TestResult } from "./results.ts";
+
+const HELP = `Runs the Azure SDKs' own live tests against the local Service Bus and compares with known-failures.json.
+
+  pnpm conformance [suite…]   ${GO_SUITES.map(({ name }) => name).join(", ")}; all unless named
+
+  --only PATTERN   tests whose name matches
+  --host ADDRESS   a loopback address whose ports 5671 and 443 are free (127.0.0.1)
+  --verbose        what failing tests print, known failures too
+
+Needs Go on PATH. Exit status 1 when a test fails that is not in the list, or a listed one passes.`;
+
+const TEST_MS_MAX = 180_000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: "string", default: "." },
+    host: { type: "string", default: "127.0.0.1" },
+    verbose: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+if (values.help) console.info(HELP);
+else process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const known = JSON.parse(readFileSync(new URL("known-failures.json", import.meta.url), "utf8")) as KnownFailures;
+  await using azure = await startLocalAzure(values.host);
+  const results: TestResult[] = [];
+  for (const suite of GO_SUITES) {
+    if (positionals.length > 0 && !positionals.includes(suite.name)) continue;
+    const done = await runGoSuite(suite, {
+      environment: azure.environment,
+      only: new RegExp(values.only),
+      testMs: TEST_MS_MAX,
+      onResult: (result) => tell(result, known),
+    });
+    const count = (outcome: TestResult["outcome"]) => done.filter((result) => result.outcome === outcome).length;
+    console.info(`${suite.name}: ${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`);
+    results.push(...done);
+  }
+  const { unexpected, mended } = judge(results, known);
+  for (const { suite, test } of unexpected) console.info(`fails, and is not in known-failures.json: ${suite} ${test}`);
+  for (const { suite, test } of mended) console.info(`passes, and is still in known-failures.json: ${suite} ${test}`);
+  return unexpected.length + mended.length > 0 ? 1 : 0;
+}
+
+function tell({ suite, test, outcome, ms, output }: TestResult, known: KnownFailures): void {
+  const why = known[suite]?.[test]?.why;
+  const reason = outcome === "failed" && why !== undefined ? ` (known: ${why})` : "";
+  console.info(`${outcome.padEnd(7)}  ${suite} ${test}  ${(ms / 1000).toFixed(1)} s${reason}`);
+  if (outcome === "failed" && (why === undefined || values.verbose)) console.info(output);
+}
