@@ -199,10 +199,18 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "sent-without-confirmation",
     about: "the bridge acknowledges an outcome when Service Bus has taken the message",
-    file: "services/bridge/src/handlers/outcome-stored.ts",
-    find: "if (result.ok) verdicts[index] = done();",
-    replace: 'if (result.ok || result.kind !== "too-large") verdicts[index] = done();',
+    file: "services/bridge/src/domain/outbox.ts",
+    find: "      if (result.ok) {",
+    replace: '      if (result.ok || result.kind === "transient") {',
     test: "services/bridge/src/simulation.test.ts",
+  },
+  {
+    name: "sessions-overtake",
+    about: "of a session, the bridge has one send under way at a time",
+    file: "services/bridge/src/domain/outbox.ts",
+    find: "for (const session of sessions) this.#busy.add(session);",
+    replace: "",
+    test: "services/bridge/src/domain/outbox.test.ts",
   },
   {
     name: "decided-twice",

@@ -13,12 +13,5 @@ export { blobServiceUrl, keyVaultUrl, namespaceName } from "./cloud.ts";
 export { credential } from "./credential.ts";
 export type { SendFailure, SendFailureKind } from "./failure.ts";
 export * from "./secrets.ts";
-export {
-  type OutgoingMessage,
-  openServiceBus,
-  type Sender,
-  type SendResult,
-  type ServiceBus,
-  type ServiceBusAddress,
-  type ServiceBusOptions,
-} from "./service-bus.ts";
+export type { OutgoingMessage, Sender, SendResult } from "./sender.ts";
+export { openServiceBus, type ServiceBus, type ServiceBusAddress, type ServiceBusOptions } from "./service-bus.ts";

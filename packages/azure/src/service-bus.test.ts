@@ -47,6 +47,21 @@ it("names the message that is too large, wherever it stands, and sends the other
   expect(local.inspect("news/Subscriptions/all").active).toBe(2);
 });
 
+it("of a session, sends nothing behind a message that is not taken; others go on", async () => {
+  await using local = await broker();
+  await using serviceBus = await openServiceBus(local);
+  const of = (id: string, sessionId: string, bytes = 100) => ({ ...message(id, bytes), sessionId });
+  const messages = [of("a", "1"), of("b", "1", 300_000), of("c", "2"), of("d", "1"), of("e", "2")];
+  const results = await serviceBus.sender("news").sendAll(messages);
+  expect(results.map((result) => (result.ok ? "taken" : result.kind))).toEqual([
+    "taken",
+    "too-large",
+    "taken",
+    "behind",
+    "taken",
+  ]);
+});
+
 it("sorts what cannot be sent by what one can do about it, without throwing", async () => {
   const local = await broker();
   const kinds = async (connectionString: string, entity: string) => {

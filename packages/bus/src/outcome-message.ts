@@ -16,6 +16,7 @@ import {
   PREVIOUS_MAX,
   PreviousAttempt,
   type Problem,
+  parametersIn,
   parseRequestSubject,
   REPLY_ADDRESS_MAX,
   REQUEST_HEADERS,
@@ -102,10 +103,12 @@ const FOLLOWING_MAX = 1_024;
 export function deadLetterOf(bus: Bus, delivery: Delivery, why: Problem): Outgoing {
   const of = parseRequestSubject(delivery.subject) ?? salvageAddress(delivery);
   const asked = askedOf(delivery, of.id);
+  // What may have killed a process is not parsed again.
+  const parameters = why.code === "poison-message" ? undefined : parametersIn(bodyOf(delivery));
   const traceparent = delivery.header("traceparent");
   const contentType = delivery.header("content-type");
   const body = encodeDead({
-    ...factsOf(of, asked),
+    ...factsOf(of, parameters ? { ...asked, request: { ...asked.request, parameters } } : asked),
     state: "dead",
     model: { name: of.model },
     reason: reasonOf(why.code, why.detail, why.at),
@@ -169,6 +172,9 @@ export const factsOf = (of: RequestAddress, { request, attempt, previous }: Aske
   request,
   tenant: of.tenant,
 });
+
+export const bodyOf = ({ body, headerLength }: Pick<Delivery, "body" | "headerLength">): EncodedBody =>
+  headerLength === undefined ? { bytes: body } : { bytes: body, headerLength };
 
 const history = Compile(Type.Array(PreviousAttempt));
 

@@ -30,7 +30,15 @@ import {
   type SharedConsumption,
 } from "./consume.ts";
 import type { Lanes } from "./lanes.ts";
-import { type Asked, askedOf, deadLetterOf, factsOf, type OutcomeFacts, outcomeMessage } from "./outcome-message.ts";
+import {
+  type Asked,
+  askedOf,
+  bodyOf,
+  deadLetterOf,
+  factsOf,
+  type OutcomeFacts,
+  outcomeMessage,
+} from "./outcome-message.ts";
 import { addressOf } from "./outgoing.ts";
 import { done, retry, type Verdict } from "./verdict.ts";
 import { wait } from "./wait.ts";
@@ -50,7 +58,10 @@ export type RequestDelivery = RequestAddress & {
 
 /** What a worker says of one request. */
 export type RequestVerdict =
-  | { kind: "done"; outcome: Omit<DoneRecord, keyof OutcomeFacts>; binaryOutput: DecodedRequest["binaryOutput"] }
+  | ({ kind: "done"; outcome: Omit<DoneRecord, keyof OutcomeFacts> } & Pick<
+      DecodedRequest,
+      "binaryOutput" | "parameters"
+    >)
   | { kind: "retry"; why: string }
   | { kind: "reject"; problem: Problem };
 
@@ -220,14 +231,10 @@ function parseRequest(delivery: Delivery): Result<RequestDelivery> {
 function toVerdict(bus: Bus, request: RequestDelivery, verdict: RequestVerdict): Verdict {
   if (verdict.kind === "retry") return retry("infrastructure", verdict.why);
   if (verdict.kind === "reject") return verdict;
-  const body = encodeDone(
-    { ...factsOf(request, request.asked), ...verdict.outcome },
-    verdict.binaryOutput ? "binary" : "json",
-  );
+  const { parameters } = verdict;
+  const asks = parameters ? { ...request.asked, request: { ...request.asked.request, parameters } } : request.asked;
+  const body = encodeDone({ ...factsOf(request, asks), ...verdict.outcome }, verdict.binaryOutput ? "binary" : "json");
   const { attempt, answers, request: asked, replyTo } = request.asked;
   const ended = { attempt, answers, request: asked, body, source: request.envelope, replyTo };
   return done(outcomeMessage(bus, request, { state: "done", ...ended }));
 }
-
-const bodyOf = ({ body, headerLength }: Delivery): EncodedBody =>
-  headerLength === undefined ? { bytes: body } : { bytes: body, headerLength };

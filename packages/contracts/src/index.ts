@@ -17,6 +17,7 @@ export * from "./permissions.ts";
 export * from "./reply-address.ts";
 export * from "./retries.ts";
 export * from "./routes.ts";
+export * from "./row-result.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";
 export * from "./submission-call.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { canonicalBytes, digestOf } from "./canonical.ts";
 import type { TensorSignature } from "./manifest.ts";
-import { type DecodedRequest, decodeRequest, type EncodedBody, encodeRequest } from "./oip.ts";
+import { type DecodedRequest, decodeRequest, type EncodedBody, encodeRequest, parametersIn } from "./oip.ts";
 import { ARRAY_OF, DATATYPES, type Datatype, elementCount, type Tensor } from "./tensor.ts";
 import { seeded } from "./testing.ts";
 
@@ -89,6 +89,22 @@ describe("the codec", () => {
       signature,
     );
     expect(decoded.ok && decoded.value.inputs.map(({ name }) => name)).toEqual(["x", "n"]);
+  });
+
+  it("keeps the request's parameters, within bounds, through storing", () => {
+    const of = (parameters: object) => decodeRequest(body({ inputs: [x()], parameters }), SIGNATURE);
+    const sensor = { sensor: "s-7", shift: 2, urgent: false };
+    const decoded = of({ ...sensor, binary_data_output: true, nested: { a: 1 }, list: [1], none: null });
+    expect(decoded.ok && decoded.value.parameters).toEqual(sensor);
+    const stored = decoded.ok ? decodeRequest(encodeRequest(decoded.value, "binary"), SIGNATURE) : undefined;
+    expect(stored?.ok && [stored.value.parameters, stored.value.binaryOutput]).toEqual([sensor, true]);
+    expect(parametersIn(body({ anything: 1, parameters: sensor }))).toEqual(sensor);
+    expect(parametersIn({ bytes: Buffer.from("no JSON") })).toBeUndefined();
+    const many = Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`p${n}`, n]));
+    for (const wrong of [many, { a: "x".repeat(257) }, { ["x".repeat(257)]: 1 }, { a: "\ud800" }]) {
+      expect(of(wrong)).toMatchObject({ ok: false, problem: { code: "malformed-body", at: "/parameters" } });
+      expect(parametersIn(body({ parameters: wrong }))).toBeUndefined();
+    }
   });
 
   it("tells which outputs are asked for, and in which form", () => {

@@ -51,6 +51,16 @@ export const InferResponse = Type.Object(
 );
 export type InferResponse = Type.Static<typeof InferResponse>;
 
+/** Longest name and longest text of a parameter that follows. */
+const PARAMETER_MAX = 256;
+/** A request's own parameters, as far as they follow it into its outcome: what a route may name. */
+export const RequestParameters = Type.Record(
+  Type.String(),
+  Type.Union([Type.String({ maxLength: PARAMETER_MAX }), Type.Number(), Type.Boolean()]),
+  { maxProperties: 16, description: "Strings, numbers and booleans of the request's `parameters`" },
+);
+export type RequestParameters = Type.Static<typeof RequestParameters>;
+
 /** A body and, when it is binary, the length of its JSON part. */
 export type EncodedBody = { bytes: Uint8Array; headerLength?: number };
 
@@ -60,11 +70,14 @@ export type DecodedRequest = {
   /** Every output as raw bytes instead of JSON numbers (`binary_data_output`, or `binary_data` on each output). */
   binaryOutput: boolean;
   clientId?: string;
+  /** Absent when it has none. */
+  parameters?: RequestParameters;
   /** The outputs an OIP client asked for, in its order; absent = all. They are not stored: an outcome holds every output. */
   outputs?: readonly { name: string; binary: boolean }[];
 };
 
 const requestValidator = Compile(InferRequest);
+const parametersValidator = Compile(RequestParameters);
 
 /**
  * Decodes and validates a request body. A value that is not a finite number in its datatype's range is refused:
@@ -85,6 +98,8 @@ export function decodeRequest(body: EncodedBody, signature: readonly TensorSigna
   // Escapes can spell half a character, which has no canonical form: it could be neither stored nor answered.
   if (request.id !== undefined && !request.id.isWellFormed())
     return problem("malformed-body", "the id is not well-formed Unicode", "/id");
+  const parameters = parametersOf(request.parameters);
+  if (!parameters.ok) return parameters;
   const tensors = decodeTensors(request.inputs, "/inputs", body);
   if (!tensors.ok) return tensors;
   const inputs = matchSignature(tensors.value, signature);
@@ -101,8 +116,42 @@ export function decodeRequest(body: EncodedBody, signature: readonly TensorSigna
     inputs: inputs.value,
     binaryOutput,
     ...(request.id === undefined ? {} : { clientId: request.id }),
+    ...(parameters.value === undefined ? {} : { parameters: parameters.value }),
     ...(outputs.length > 0 ? { outputs } : {}),
   });
+}
+
+/**
+ * What follows a request into its outcome. Values that are no string, number or boolean do not: the protocol has none.
+ * What asks how the answer is encoded does not, either.
+ */
+function parametersOf(given: Readonly<Record<string, unknown>> | undefined): Result<RequestParameters | undefined> {
+  if (given === undefined) return ok(undefined);
+  const kept = Object.entries(given).filter(
+    ([name, value]) => name !== "binary_data_output" && ["string", "number", "boolean"].includes(typeof value),
+  );
+  if (kept.length === 0) return ok(undefined);
+  const parameters = Object.fromEntries(kept) as RequestParameters;
+  const texts = kept.flat().filter((text) => typeof text === "string");
+  if (
+    parametersValidator.Check(parameters) &&
+    texts.every((text) => text.length <= PARAMETER_MAX && text.isWellFormed())
+  )
+    return ok(parameters);
+  return problem(
+    "malformed-body",
+    "parameters are at most 16, with names and texts of at most 256 characters, in well-formed Unicode",
+    "/parameters",
+  );
+}
+
+/** The same of a body that may be no request; undefined when there are none, or none that can be read. */
+export function parametersIn(body: EncodedBody): RequestParameters | undefined {
+  const json = parseJsonPart(body);
+  const given = json.ok ? (json.value as { parameters?: unknown } | null)?.parameters : undefined;
+  if (typeof given !== "object" || given === null) return undefined;
+  const parameters = parametersOf(given as Record<string, unknown>);
+  return parameters.ok ? parameters.value : undefined;
 }
 
 /**
@@ -127,7 +176,9 @@ export const encodeRequest = (request: DecodedRequest, form: "json" | "binary"):
   encodeTensors(
     {
       ...(request.clientId === undefined ? {} : { id: request.clientId }),
-      ...(request.binaryOutput ? { parameters: { binary_data_output: true } } : {}),
+      ...(request.binaryOutput || request.parameters
+        ? { parameters: { ...request.parameters, ...(request.binaryOutput ? { binary_data_output: true } : {}) } }
+        : {}),
     },
     "inputs",
     request.inputs,

@@ -2,7 +2,7 @@ import Type from "typebox";
 import { Compile } from "typebox/compile";
 import { canonicalBytes } from "./canonical.ts";
 import { ERRORS, type ErrorCode, ok, problem, type Result } from "./errors.ts";
-import { decodeTensors, type EncodedBody, encodeTensors, parseJsonPart } from "./oip.ts";
+import { decodeTensors, type EncodedBody, encodeTensors, parseJsonPart, RequestParameters } from "./oip.ts";
 import { TOKEN_PATTERN } from "./subjects.ts";
 import { type Tensor, WireTensor } from "./tensor.ts";
 
@@ -12,8 +12,8 @@ import { type Tensor, WireTensor } from "./tensor.ts";
  * into the ledger, and sent to Service Bus unchanged, so that everyone can check the same digest. See docs/adr.
  */
 
-const Token = Type.String({ pattern: TOKEN_PATTERN });
-const Digest = Type.String({ pattern: "^sha256:[0-9a-f]{64}$" });
+export const Token = Type.String({ pattern: TOKEN_PATTERN });
+export const Digest = Type.String({ pattern: "^sha256:[0-9a-f]{64}$" });
 const Time = Type.String({ description: "RFC 3339, UTC, milliseconds" });
 
 const Asked = Type.Object(
@@ -27,6 +27,7 @@ const Asked = Type.Object(
     correlation_id: Type.String(),
     rows: Type.Optional(Type.Integer({ minimum: 1 })),
     deadline: Type.Optional(Time),
+    parameters: Type.Optional(RequestParameters),
   },
   { additionalProperties: false, description: "What was asked: enough to find and check the request" },
 );

@@ -91,6 +91,7 @@ const OWN_PROPERTIES = [
   "state",
   "requestDigest",
   "requestSequence",
+  "row",
   "traceparent",
 ];
 

@@ -6,6 +6,7 @@ import type { Scope } from "@millrace/kit";
 import { pause } from "./adapters/pause.ts";
 import type { Config } from "./config.ts";
 import { bucketMistake, inForce } from "./domain/routes.ts";
+import { Throttle } from "./domain/throttle.ts";
 import { bridgeMetrics } from "./metrics.ts";
 import { type OpenRoute, openRoute } from "./route.ts";
 
@@ -24,6 +25,7 @@ export async function openOutbound(scope: Scope<Config>, options: OutboundOption
   const { log, health } = scope;
   const { bus } = options;
   const metrics = bridgeMetrics(scope.metrics);
+  const throttle = new Throttle(); // of the namespace
   const file = new Map(options.routes.map((route) => [route.name, route]));
   const bucket = new Map<string, Route>();
   const open = new Map<string, OpenRoute>();
@@ -50,7 +52,7 @@ export async function openOutbound(scope: Scope<Config>, options: OutboundOption
           open.delete(name);
           await running[Symbol.asyncDispose]();
         } else if (route) {
-          open.set(name, await openRoute(scope, { ...options, metrics, route }));
+          open.set(name, await openRoute(scope, { ...options, throttle, metrics, route }));
           log.info({ route: name, topic: route.topic, queue: route.queue }, "route is in force");
         } else {
           if (!stopping.signal.aborted) await forget(name);

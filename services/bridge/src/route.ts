@@ -3,7 +3,10 @@ import { consumerName, type Route } from "@millrace/contracts";
 import type { Scope } from "@millrace/kit";
 import { pause } from "./adapters/pause.ts";
 import type { Config } from "./config.ts";
+import { Outbox, type OutboxReport } from "./domain/outbox.ts";
 import { entityOf } from "./domain/routes.ts";
+import type { Throttle } from "./domain/throttle.ts";
+import type { BlockedReason } from "./domain/trouble.ts";
 import { onOutcomeStored } from "./handlers/outcome-stored.ts";
 import type { BridgeMetrics } from "./metrics.ts";
 import type { OutboundOptions } from "./outbound.ts";
@@ -14,35 +17,42 @@ export type OpenRoute = AsyncDisposable & {
   health(): { ok: boolean; detail?: string };
 };
 
+export type RouteOptions = Pick<OutboundOptions, "bus" | "serviceBus"> & {
+  route: Route;
+  throttle: Throttle;
+  metrics: BridgeMetrics;
+};
+
 /** Opens a route's durable consumer, which goes on where it was, and its link, which is made on first use. */
 export async function openRoute(
   { config, log }: Scope<Config>,
-  {
-    bus,
-    serviceBus,
-    metrics,
-    route,
-  }: Pick<OutboundOptions, "bus" | "serviceBus"> & { metrics: BridgeMetrics; route: Route },
+  { bus, serviceBus, throttle, metrics, route }: RouteOptions,
 ): Promise<OpenRoute> {
   const { name, begin = "all" } = route;
   const entity = entityOf(route);
   await using opening = new AsyncDisposableStack();
-  const sender = opening.use(serviceBus.sender(entity));
-  const stopping = new AbortController();
-  let broken: string | undefined;
-  const handle = onOutcomeStored({
-    route: name,
-    link: sender,
-    signal: stopping.signal,
+  const link = opening.use(serviceBus.sender(entity));
+  let last: OutboxReport | undefined;
+  const outbox = new Outbox({
+    link,
+    throttle,
+    messages_max: config.BATCH_MESSAGES_MAX,
+    sends_max: config.BATCHES_IN_FLIGHT,
+    now: () => performance.now(),
     wait: pause,
-    onTry({ sent, held, why }) {
-      metrics.messages.inc({ route: name, result: "sent" }, sent);
-      metrics.messages.inc({ route: name, result: "held" }, held);
-      if (why !== broken) {
-        if (why) log.warn({ route: name, entity, held, why }, "Service Bus does not take messages; holding them");
+    onReport(report) {
+      metrics.report(name, report);
+      const said = sentence(report);
+      if (said !== sentence(last)) {
+        const { held, state, blocked } = report;
+        if (said)
+          log.warn(
+            { route: name, entity, held, state, blocked, why: said },
+            "Service Bus does not take messages; holding them",
+          );
         else log.info({ route: name, entity }, "Service Bus takes messages again");
       }
-      broken = why;
+      last = report;
     },
   });
   const consumption = opening.use(
@@ -57,20 +67,38 @@ export async function openRoute(
         deliveries_max: Number.POSITIVE_INFINITY, // restarts while Service Bus is away are not the message's fault
         effect: { channel: "servicebus", destination: name },
       },
-      handle,
+      onOutcomeStored({ route, outbox }),
     ),
   );
-  opening.defer(() => stopping.abort());
+  opening.defer(() => outbox.stop());
   const opened = opening.move();
   return {
     route,
     health() {
       if (!consumption.healthy) return { ok: false, detail: "OUTCOMES cannot be read" };
-      return broken === undefined ? { ok: true } : { ok: false, detail: `Service Bus ${entity}: ${broken}` };
+      const why = sentence(last);
+      return why === undefined ? { ok: true } : { ok: false, detail: `Service Bus ${entity}: ${why}` };
     },
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      await opened.disposeAsync();
+      metrics.forget(name);
+    },
   };
 }
+
+/** Why nothing can be sent, once that is more than a moment's trouble; a probe under way is none. */
+function sentence(report: OutboxReport | undefined): string | undefined {
+  if (report === undefined || report.state === "closed") return undefined;
+  return report.blocked === undefined ? report.why : `${BLOCKED[report.blocked]} (${report.why})`;
+}
+
+/** What has to be done, as an operator reads it. */
+const BLOCKED: Readonly<Record<BlockedReason, string>> = {
+  missing: "there is no such topic or queue: make it (`millrace azure plan` shows how)",
+  disabled: "the topic or queue is disabled: enable it",
+  full: "the topic or queue is full: let its consumers take what it holds, or enlarge it",
+  unauthorized: "the bridge may not send there: give its identity the role Azure Service Bus Data Sender",
+};
 
 function filterOf({ tenant, project, model, state }: Route) {
   return {

@@ -4,7 +4,9 @@ import { consumeOutcomes } from "@millrace/bus";
 import { forScenarios, plainHandler, runWorkers, type Simulation, simulate, submitJobs } from "@millrace/bus/testing";
 import { canonicalBytes, consumerName, digestOf, EVENTS, effectId, OUTCOMES, outcomeId } from "@millrace/contracts";
 import { test } from "vitest";
-import { type Link, onOutcomeStored } from "./handlers/outcome-stored.ts";
+import { type Link, Outbox } from "./domain/outbox.ts";
+import { Throttle } from "./domain/throttle.ts";
+import { onOutcomeStored } from "./handlers/outcome-stored.ts";
 
 const MODEL = "pump";
 const ROUTE = "all";
@@ -35,7 +37,7 @@ function topic({ world, books, broker }: Simulation) {
         world.schedule(random.next() * 300, () => {
           const results = messages.map((message): SendResult => {
             if (isTooLarge(message)) return { ok: false, kind: "too-large", why: "larger than 256 bytes" };
-            if (down && random.chance(0.5)) return { ok: false, kind: "transient", why: "ServiceBusy" };
+            if (down && random.chance(0.5)) return { ok: false, kind: "busy", why: "ServiceBusy" };
             take(message);
             if (down && random.chance(0.5)) return { ok: false, kind: "transient", why: "the link was lost" };
             return { ok: true };
@@ -53,11 +55,12 @@ const outcomesToServiceBus = (simulation: Simulation) => {
   runWorkers(simulation, MODEL, plainHandler(simulation, MODEL));
   const { link, taken } = topic(simulation);
   simulation.service("bridge", scenario.replicas, async (bus) => {
-    const stopping = new AbortController();
-    const handle = onOutcomeStored({
-      route: ROUTE,
+    const outbox = new Outbox({
       link,
-      signal: stopping.signal,
+      throttle: new Throttle(),
+      messages_max: 256,
+      sends_max: 8,
+      now: () => performance.now(),
       wait: (ms, signal) =>
         new Promise((resolve) => {
           const timer = setTimeout(resolve, ms);
@@ -67,8 +70,9 @@ const outcomesToServiceBus = (simulation: Simulation) => {
           };
           signal.addEventListener("abort", end, { once: true });
         }),
-      onTry: () => {},
+      onReport: () => {},
     });
+    const handle = onOutcomeStored({ route: { name: ROUTE, topic: "predictions" }, outbox });
     const { batch_max, concurrency } = scenario;
     const consumption = await consumeOutcomes(
       bus,
@@ -83,7 +87,7 @@ const outcomesToServiceBus = (simulation: Simulation) => {
     );
     return {
       [Symbol.asyncDispose]() {
-        stopping.abort();
+        outbox.stop();
         return consumption[Symbol.asyncDispose]();
       },
     };

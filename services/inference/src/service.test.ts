@@ -28,7 +28,8 @@ afterAll(async () => {
   await it?.[Symbol.asyncDispose]();
 });
 const request = (project: string, inputs: Tensor[], more: { form?: "binary"; binaryOutput?: boolean } = {}) =>
-  ask(it.ingest, { project, model: model.manifest, digest: model.digest, inputs, ...more });
+  ask(it.ingest, { project, model: model.manifest, digest: model.digest, inputs, parameters: PARAMETERS, ...more });
+const PARAMETERS = { sensor: "s-7", urgent: true };
 
 describe("inference", { timeout: 60_000 }, () => {
   test("gives each request the prediction of its rows, in the form it asked for, with proof of where it is from", async () => {
@@ -50,7 +51,7 @@ describe("inference", { timeout: 60_000 }, () => {
       for (const [i, value] of expected!.data.entries()) expect(output!.data[i]).toBeCloseTo(value, 5);
       expect(record).toMatchObject({
         model: { name: "failure-risk", version: model.manifest.version, digest: model.digest },
-        request: { stream: "REQUESTS_TENSOR", rows: asked.get(id)![0]!.shape[0] },
+        request: { stream: "REQUESTS_TENSOR", rows: asked.get(id)![0]!.shape[0], parameters: PARAMETERS },
       });
       expect(record.runtime.backend).toMatch(/^tensorflow-(native|wasm)$/);
       expect(sequence).toBeGreaterThan(0);

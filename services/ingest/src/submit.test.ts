@@ -155,6 +155,24 @@ describe("submitting", () => {
     expect(outcome).toMatchObject({ request: { digest: first.digest, sequence: request.seq } });
   });
 
+  it("carries the request's parameters into a result and into a dead letter", async () => {
+    await using _worker = await ingest.work();
+    const parameters = { sensor: "s-7", shift: 2, urgent: true };
+    for (const [row, outcomeState] of [
+      [[1, 2, 3], "done"],
+      [[1, 1, POISON], "dead"],
+    ] as const) {
+      const content = JSON.stringify({
+        inputs: [tensor(row)],
+        parameters: { ...parameters, binary_data_output: true },
+      });
+      const accepted = await json<Submission>(post(content));
+      const { outcome } = await settled(accepted.links.self);
+      expect(outcome).toMatchObject({ state: outcomeState, request: { parameters } });
+      expect(outcome!.request.parameters).toEqual(parameters);
+    }
+  });
+
   it("continues the caller's trace into the outcome", async () => {
     const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const { id } = await json<Submission>(post(body([1, 2, 3]), { traceparent }));

@@ -1,104 +1,70 @@
-import type { OutgoingMessage, SendResult } from "@millrace/azure";
+import type { OutgoingMessage } from "@millrace/azure";
 import type { OutcomeDelivery } from "@millrace/bus";
+import type { Route } from "@millrace/contracts";
 import { expect, it } from "vitest";
-import { HOLD_DELAYS_MS } from "../domain/hold.ts";
+import type { Sent } from "../domain/outbox.ts";
+import { doneOutcome } from "../testing/outcome.ts";
 import { onOutcomeStored } from "./outcome-stored.ts";
 
-const outcome = (id: string): OutcomeDelivery =>
-  ({
-    record: {
-      id,
-      attempt: 1,
-      state: "done",
-      tenant: "acme",
-      project: "plant",
-      model: { name: "m", version: "1", digest: "d" },
-      request: { digest: "sha256:r", sequence: 7 },
-    },
-    envelope: {
-      id: `${id}.1`,
-      type: "t",
-      source: "/millrace/inference",
-      subject: "out",
-      time: "now",
-      datacontenttype: "application/json",
-      correlationid: "c",
-      traceparent: "00-a-b-01",
-    },
-    body: { bytes: Buffer.from(`{"id":"${id}"}`) },
-    address: { tenant: "acme", project: "plant", model: "m", id, state: "done" },
-    sequence: 1,
-    attempt: 1,
-  }) as unknown as OutcomeDelivery;
+const delivery = (id: string, values = [0.5]): OutcomeDelivery => ({ ...doneOutcome({ id, values }), attempt: 1 });
 
-const ok: SendResult = { ok: true };
-const later: SendResult = { ok: false, kind: "transient", why: "ServiceBusy" };
-const tooLarge: SendResult = { ok: false, kind: "too-large", why: "larger than 256 bytes" };
-
-/** A link that answers by script, and remembers what it was asked to send. */
-function scripted(answers: SendResult[][], controller = new AbortController()) {
-  const sent: OutgoingMessage[][] = [];
-  const waits: number[] = [];
+/** An outbox that answers by script, by message id, and remembers what it was given. */
+function scripted(route: Partial<Route> = {}, answers: Record<string, Sent> = {}) {
+  const given: OutgoingMessage[] = [];
   const handle = onOutcomeStored({
-    route: "all",
-    link: {
-      async sendAll(messages) {
-        sent.push([...messages]);
-        return answers[sent.length - 1] ?? messages.map(() => later);
+    route: { name: "all", topic: "predictions", ...route },
+    outbox: {
+      async send(messages) {
+        given.push(...messages);
+        return messages.map(({ messageId }) => answers[String(messageId)] ?? { kind: "sent" });
       },
     },
-    signal: controller.signal,
-    wait: async (ms) => {
-      waits.push(ms);
-      if (waits.length > 20) controller.abort();
-    },
-    onTry: () => {},
   });
-  return { handle, sent, waits };
+  return { handle, given };
 }
 
-it("acknowledges what was sent, with ids and properties that a receiver can rely on", async () => {
-  const { handle, sent } = scripted([[ok]]);
-  expect(await handle([outcome("a")])).toEqual([{ kind: "done", emit: [] }]);
-  expect(sent[0]![0]).toMatchObject({
-    messageId: "a.1:all",
-    correlationId: "c",
-    subject: "inference.completed",
-    contentType: "application/json",
-    body: Buffer.from('{"id":"a"}'),
-    applicationProperties: {
-      "cloudEvents:id": "a.1",
-      "cloudEvents:specversion": "1.0",
-      traceparent: "00-a-b-01",
-      tenant: "acme",
-      state: "done",
-      requestSequence: 7,
+const kinds = async (verdicts: Promise<{ kind: string }[]>) => (await verdicts).map(({ kind }) => kind);
+
+it("acknowledges what was sent, fails what is refused, and gives back what the stop left", async () => {
+  const { handle } = scripted(
+    {},
+    {
+      "b.1:all": { kind: "refused", why: "larger than 256 bytes" },
+      "c.1:all": { kind: "stopped", why: "transient: the link was lost" },
     },
-  });
-});
-
-it("holds what was not taken, sends only that again, and passes nothing over", async () => {
-  const { handle, sent, waits } = scripted([[ok, later, later], [later, ok], [ok]]);
-  const verdicts = await handle(["a", "b", "c"].map(outcome));
-  expect(verdicts.every((verdict) => verdict.kind === "done")).toBe(true);
-  expect(sent.map((batch) => batch.map((message) => message.messageId))).toEqual([
-    ["a.1:all", "b.1:all", "c.1:all"],
-    ["b.1:all", "c.1:all"],
-    ["b.1:all"],
+  );
+  expect(await handle(["a", "b", "c"].map((id) => delivery(id)))).toEqual([
+    { kind: "done", emit: [] },
+    { kind: "reject", problem: { code: "delivery-refused", detail: "larger than 256 bytes" } },
+    { kind: "retry", retry: "infrastructure", why: "transient: the link was lost" },
   ]);
-  expect(waits).toEqual(HOLD_DELAYS_MS.slice(0, 2));
 });
 
-it("refuses a message that can never be taken, and lets the others through", async () => {
-  const { handle } = scripted([[ok, tooLarge, ok]]);
-  const verdicts = await handle(["a", "b", "c"].map(outcome));
-  expect(verdicts.map((verdict) => verdict.kind)).toEqual(["done", "reject", "done"]);
+it("acknowledges without effect what the route is not for", async () => {
+  const { handle, given } = scripted({ model: "pump", when: { output: "risk", op: ">", value: 0.9 } });
+  const other = delivery("c", [0.95]);
+  const outcomes = [
+    delivery("a", [0.1]),
+    delivery("b", [0.95]),
+    { ...other, address: { ...other.address, model: "fan" } },
+  ];
+  expect(await kinds(handle(outcomes))).toEqual(["done", "done", "done"]);
+  expect(given.map(({ messageId }) => messageId)).toEqual(["b.1:all"]);
 });
 
-it("gives held messages back when the service stops", async () => {
-  const { handle, waits } = scripted([]);
-  expect(await handle([outcome("a")])).toEqual([
-    { kind: "retry", retry: "infrastructure", why: "transient: ServiceBusy" },
+it("of an outcome in several messages, settles when all of them are", async () => {
+  const route: Partial<Route> = { message: { per: "row" } };
+  const refused = scripted(route, { "a.1:all#1": { kind: "refused", why: "too large" } });
+  expect(await refused.handle([delivery("a", [1, 2, 3])])).toEqual([
+    { kind: "reject", problem: { code: "delivery-refused", detail: "1 of 3 messages: too large" } },
   ]);
-  expect(waits.at(-1)).toBe(HOLD_DELAYS_MS.at(-1));
+  const stopped = scripted(route, { "a.1:all#1": { kind: "stopped", why: "stopping" } });
+  expect(await kinds(stopped.handle([delivery("a", [1, 2, 3])]))).toEqual(["retry"]);
+});
+
+it("fails an outcome whose outputs cannot be read, when the route asks for them", async () => {
+  const broken = delivery("a");
+  const { handle } = scripted({ when: { output: "risk", op: ">", value: 0 } });
+  const record = { ...broken.record, outputs: [{ name: "risk", datatype: "FP32", shape: [1], data: ["x"] }] };
+  expect(await kinds(handle([{ ...broken, record } as OutcomeDelivery]))).toEqual(["reject"]);
 });

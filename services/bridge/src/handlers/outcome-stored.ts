@@ -1,44 +1,43 @@
-import type { OutgoingMessage, SendResult } from "@millrace/azure";
 import { done, type OutcomeDelivery, reject, retry, type Verdict } from "@millrace/bus";
-import { holdDelay } from "../domain/hold.ts";
-import { toMessage } from "../domain/message.ts";
-
-/** What the handler needs of Service Bus. */
-export type Link = { sendAll(messages: readonly OutgoingMessage[]): Promise<SendResult[]> };
-
-export type Surroundings = {
-  route: string;
-  link: Link;
-  /** Aborted when the service stops; what is held then goes back to the stream. */
-  signal: AbortSignal;
-  /** Waits, or returns early when the signal aborts. */
-  wait: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Told of each try, for readiness, metrics and logs. */
-  onTry: (result: { sent: number; held: number; why?: string }) => void;
-};
+import type { Route } from "@millrace/contracts";
+import { messagesOf } from "../domain/message.ts";
+import type { Outbox, Sent } from "../domain/outbox.ts";
 
 /**
- * Sends outcomes to the route's entity and acknowledges each only when Service Bus has taken it. A message that can
- * never be taken becomes a `delivery.failed` event; everything else that fails is held and tried again.
+ * Sends outcomes to the route's entity and acknowledges each only when Service Bus has taken every message of it. An
+ * outcome that the route is not for is acknowledged without effect; one with a message that can never be taken becomes a
+ * `delivery.failed` event; everything else that fails is held by the outbox and tried again.
  */
-export const onOutcomeStored =
-  ({ route, link, signal, wait, onTry }: Surroundings) =>
-  async (outcomes: readonly OutcomeDelivery[]): Promise<Verdict[]> => {
-    const verdicts: (Verdict | undefined)[] = outcomes.map(() => undefined);
-    for (let attempt = 1; ; attempt++) {
-      const open = [...verdicts.keys()].filter((index) => verdicts[index] === undefined);
-      const results = await link.sendAll(open.map((index) => toMessage(outcomes[index]!, route)));
-      let why: string | undefined;
-      for (const [position, index] of open.entries()) {
-        const result = results[position]!;
-        if (result.ok) verdicts[index] = done();
-        else if (result.kind === "too-large") verdicts[index] = reject("delivery-refused", result.why);
-        else why = `${result.kind}: ${result.why}`;
-      }
-      const held = verdicts.filter((verdict) => verdict === undefined).length;
-      onTry({ sent: open.length - held, held, ...(why === undefined ? {} : { why }) });
-      if (held === 0) return verdicts as Verdict[];
-      if (!signal.aborted) await wait(holdDelay(attempt), signal);
-      if (signal.aborted) return verdicts.map((verdict) => verdict ?? retry("infrastructure", why ?? "stopping"));
-    }
+export const onOutcomeStored = ({ route, outbox }: { route: Route; outbox: Pick<Outbox, "send"> }) => {
+  const toMessages = messagesOf(route);
+  return async (outcomes: readonly OutcomeDelivery[]): Promise<Verdict[]> => {
+    const made = outcomes.map((outcome) => (isFor(route, outcome) ? toMessages(outcome) : NONE));
+    const sent = await outbox.send(made.flatMap((result) => (result.ok ? result.value : [])));
+    let next = 0;
+    return made.map((result): Verdict => {
+      if (!result.ok) return { kind: "reject", problem: result.problem };
+      const first = next;
+      next += result.value.length;
+      return verdictOf(sent.slice(first, next));
+    });
   };
+};
+
+const NONE = { ok: true, value: [] } as const;
+
+/** What a consumer was given before its route was changed comes once more. */
+const isFor = ({ tenant, project, model, state }: Route, { address }: OutcomeDelivery): boolean =>
+  (tenant ?? address.tenant) === address.tenant &&
+  (project ?? address.project) === address.project &&
+  (model ?? address.model) === address.model &&
+  (state ?? address.state) === address.state;
+
+/** While one is not settled nothing is said of the others: they come again under the same ids. */
+function verdictOf(sent: readonly Sent[]): Verdict {
+  const stopped = sent.find(({ kind }) => kind === "stopped");
+  if (stopped?.kind === "stopped") return retry("infrastructure", stopped.why);
+  const refused = sent.filter((it) => it.kind === "refused");
+  if (refused.length === 0) return done();
+  const of = sent.length > 1 ? `${refused.length} of ${sent.length} messages: ` : "";
+  return reject("delivery-refused", `${of}${refused[0]!.why}`);
+}

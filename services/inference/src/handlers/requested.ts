@@ -1,5 +1,5 @@
 import type { RequestDelivery, RequestVerdict } from "@millrace/bus";
-import { decodeRequest, type ErrorCode, problem, type Tensor } from "@millrace/contracts";
+import { type DecodedRequest, decodeRequest, type ErrorCode, problem, type Tensor } from "@millrace/contracts";
 import { type ItemResult, runIsolated } from "../domain/isolate.ts";
 import { type RunFailure, RunnerClosedError, type ServedModel } from "../domain/model.ts";
 import { firstNonFinite } from "../domain/tensors.ts";
@@ -28,12 +28,16 @@ export const onRequested =
     return decoded.map(
       (request): RequestVerdict =>
         request.ok
-          ? verdictOf(next.next().value!, served, request.value.binaryOutput)
+          ? verdictOf(next.next().value!, served, request.value)
           : { kind: "reject", problem: request.problem },
     );
   };
 
-function verdictOf(result: ItemResult, served: ServedModel, binaryOutput: boolean): RequestVerdict {
+function verdictOf(
+  result: ItemResult,
+  served: ServedModel,
+  { binaryOutput, parameters }: DecodedRequest,
+): RequestVerdict {
   if (!result.ok) return reject(CODE_OF[result.why], `row ${result.row}: ${result.detail}`);
   const invalid = firstNonFinite(result.outputs);
   if (invalid) return reject("model-invalid-output", `row ${invalid.row}: "${invalid.name}" is ${invalid.value}`);
@@ -41,6 +45,7 @@ function verdictOf(result: ItemResult, served: ServedModel, binaryOutput: boolea
   return {
     kind: "done",
     binaryOutput,
+    ...(parameters === undefined ? {} : { parameters }),
     outcome: {
       // In canonical order, which is then not made for each.
       model: { digest, name: manifest.name, version: manifest.version },

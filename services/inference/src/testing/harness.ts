@@ -12,7 +12,15 @@ import {
   recordDurability,
   type StoredOutcome,
 } from "@millrace/bus";
-import { encodeRequest, freshRequestId, type Manifest, OUTCOMES, rowCount, type Tensor } from "@millrace/contracts";
+import {
+  encodeRequest,
+  freshRequestId,
+  type Manifest,
+  OUTCOMES,
+  type RequestParameters,
+  rowCount,
+  type Tensor,
+} from "@millrace/contracts";
 import { createLogger } from "@millrace/kit";
 import { natsServer } from "@millrace/testkit";
 
@@ -94,10 +102,14 @@ export interface Asked {
   readonly inputs: readonly Tensor[];
   readonly form?: "json" | "binary";
   readonly binaryOutput?: boolean;
+  readonly parameters?: RequestParameters;
 }
 
 /** Publishes a request as ingest does; its id. */
-export async function ask(bus: Bus, { project, model, digest, inputs, form = "json", binaryOutput = false }: Asked) {
+export async function ask(
+  bus: Bus,
+  { project, model, digest, inputs, form = "json", binaryOutput = false, parameters }: Asked,
+) {
   const id = freshRequestId();
   await publishRequest(bus, {
     tenant: "acme",
@@ -105,7 +117,7 @@ export async function ask(bus: Bus, { project, model, digest, inputs, form = "js
     model: model.name,
     id,
     priority: "normal",
-    body: encodeRequest({ inputs: [...inputs], binaryOutput }, form),
+    body: encodeRequest({ inputs: [...inputs], binaryOutput, ...(parameters ? { parameters } : {}) }, form),
     rows: rowCount(inputs),
     modelVersion: model.version,
     modelDigest: digest,

@@ -155,6 +155,7 @@ function verdict(request: RequestDelivery, { manifest, digest }: ModelDeployment
       outputs: [{ name: "total", datatype: "FP64", shape: [rows, 1], data: total }],
     },
     binaryOutput: decoded.value.binaryOutput,
+    ...(decoded.value.parameters === undefined ? {} : { parameters: decoded.value.parameters }),
   };
 }
 

@@ -2,7 +2,7 @@ import {
   Condition,
   type DoneOutcome,
   type EncodedBody,
-  type Operator,
+  matchingRows,
   OUTCOME_STATES,
   type Outcome,
   ok,
@@ -71,26 +71,10 @@ export function matchOf(rule: Pick<Rule, "when">, outcome: Outcome, body: Encode
 function matchRows(when: Condition, outcome: DoneOutcome, body: EncodedBody): Result<Match | undefined> {
   const outputs = outputsOf(outcome, body);
   if (!outputs.ok) return outputs;
-  const output = outputs.value.find(({ name }) => name === when.output);
-  const rowCount = output?.shape[0] ?? 0;
-  if (!output || rowCount === 0) return ok(undefined);
-  const meets = COMPARE[when.op];
-  const width = output.data.length / rowCount;
   const match: Match = { rows_matched: 0, rows: [] };
-  for (let row = 0; row < rowCount; row++) {
-    const values = output.data.subarray(row * width, (row + 1) * width) as Float64Array;
-    const value = values.find((candidate) => meets(candidate, when.value));
-    if (value === undefined) continue;
+  for (const { row, value } of matchingRows(when, outputs.value)) {
     match.rows_matched++;
     if (match.rows.length < ROWS_MAX) match.rows.push({ id: rowId(outcome.id, row), row, value });
   }
   return ok(match.rows_matched > 0 ? match : undefined);
 }
-
-const COMPARE: Readonly<Record<Operator, (left: number, right: number) => boolean>> = {
-  ">=": (left, right) => left >= right,
-  ">": (left, right) => left > right,
-  "<=": (left, right) => left <= right,
-  "<": (left, right) => left < right,
-  "==": (left, right) => left === right,
-};
