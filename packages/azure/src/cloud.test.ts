@@ -21,6 +21,7 @@ it.each([
 it("a full name is taken as it is, in any cloud; a short one in a cloud nobody knows is refused", () => {
   const env = { AZURE_AUTHORITY_HOST: "https://login.corp.example" };
   expect(namespaceName("bus.corp.example", env)).toBe("bus.corp.example");
+  expect(namespaceName("localhost:5671", env)).toBe("localhost:5671");
   expect(keyVaultUrl("https://localhost:8443", env)).toBe("https://localhost:8443");
   expect(() => namespaceName("bus", env)).toThrow(/login\.corp\.example.*full names/);
 });

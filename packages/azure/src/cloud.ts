@@ -52,9 +52,9 @@ function azureCloud(env: Env): AzureCloud {
   );
 }
 
-/** `contoso`, or a namespace's full name; answers the full name, in the cloud that the environment names. */
+/** `contoso`, or a namespace's full name (with a port or not); answers the full name, in the cloud that the environment names. */
 export const namespaceName = (name: string, env: Env = process.env): string =>
-  name.includes(".") ? name : `${name}.${azureCloud(env).serviceBus}`;
+  /[.:]/.test(name) ? name : `${name}.${azureCloud(env).serviceBus}`;
 
 /** A vault's name or its URL; answers the URL. */
 export const keyVaultUrl = (vault: string, env: Env = process.env): string =>

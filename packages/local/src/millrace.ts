@@ -69,8 +69,8 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     processes: new Map(),
     publish: () => {},
   };
-  const serviceBus = await serviceBusPlace(dataDir, { port: options.ports.amqp, demo: options.demo });
   const azure = await azurePlace(dataDir, await localCertificate(dataDir), {});
+  const serviceBus = await serviceBusPlace(dataDir, azure, { port: options.ports.amqp, demo: options.demo });
   const cluster = options.cluster ? await startCluster(parts, stack) : undefined;
   const nats = cluster ?? (await startNats(parts, stack));
   options.signal?.throwIfAborted();
@@ -96,7 +96,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
       connectionString: serviceBus.connectionString,
       topic: TOPIC,
       subscription: SUBSCRIPTIONS.enterprise,
-      certificateFile: serviceBus.certificateFile,
+      certificateFile: serviceBus.certificate.certificateFile,
     },
     azure: {
       keyVault: azure.keyVault,

@@ -1,6 +1,8 @@
 import path from "node:path";
+import type { AzurePlace } from "./azure-place.ts";
 import { repositoryRoot } from "./binaries.ts";
 import { type DataDir, writeAtomically } from "./data-dir.ts";
+import type { LocalCertificate } from "./local-certificate.ts";
 import type { Launch } from "./processes/managed-process.ts";
 import { accepts, freePortFrom } from "./processes/ports.ts";
 import { readSecrets } from "./secrets.ts";
@@ -17,25 +19,33 @@ export type ServiceBusPlace = {
   configFile: string;
   storeDir: string;
   key: string;
+  /** For users: with a key, over plain TCP. */
   connectionString: string;
-  /** Made by the Service Bus itself when it first starts. */
-  certificateFile: string;
+  /** For our own services: over TLS, with their identities. */
+  namespace: string;
+  entraFile: string;
+  certificate: LocalCertificate;
 };
 
-/** Chooses the port and writes down which entities exist. */
+/** Chooses the port and writes down which entities exist, and who may do what. */
 export async function serviceBusPlace(
   dataDir: DataDir,
+  azure: AzurePlace,
   options: { port: number; demo: boolean },
 ): Promise<ServiceBusPlace> {
   const port = await freePortFrom(options.port);
   const { servicebus: key } = readSecrets(dataDir.file("secrets"), ["servicebus"]) as { servicebus: string };
   const configFile = dataDir.file("config", "servicebus.json");
   writeAtomically(configFile, `${JSON.stringify(entities(options.demo), null, 2)}\n`);
+  const entraFile = dataDir.file("config", "servicebus-entra.json");
+  writeAtomically(entraFile, `${JSON.stringify(entra(azure), null, 2)}\n`);
   return {
     port,
     configFile,
     storeDir: dataDir.file("servicebus"),
-    certificateFile: dataDir.file("servicebus", "tls-certificate.pem"),
+    certificate: azure.certificate,
+    entraFile,
+    namespace: `localhost:${port}`,
     key,
     connectionString: [
       `Endpoint=sb://127.0.0.1:${port}`,
@@ -45,6 +55,17 @@ export async function serviceBusPlace(
     ].join(";"),
   };
 }
+
+/** Whose tokens the broker believes, and their roles. */
+const entra = ({ identity, principalIdOf }: AzurePlace) => ({
+  issuer: identity.issuer,
+  jwksUri: identity.jwksUri,
+  roleAssignments: [
+    { principalId: principalIdOf("bridge"), role: "Azure Service Bus Data Sender" },
+    { principalId: principalIdOf("bridge"), role: "Azure Service Bus Data Receiver" },
+    { principalId: principalIdOf("operator"), role: "Azure Service Bus Data Owner" },
+  ],
+});
 
 /**
  * In the form of the official emulator's Config.json. Duplicate detection is what makes a repeated send, after a
@@ -80,6 +101,9 @@ export function launchServiceBus(place: ServiceBusPlace, env: Readonly<Record<st
       CONFIG_FILE: place.configFile,
       DATA_DIR: place.storeDir,
       SHARED_ACCESS_KEY: place.key,
+      ENTRA_FILE: place.entraFile,
+      TLS_KEY_FILE: place.certificate.keyFile,
+      TLS_CERTIFICATE_FILE: place.certificate.certificateFile,
       ...env,
     },
     isReady: () => accepts(place.port),

@@ -59,7 +59,7 @@ const settings: Record<ServiceName, (around: Surroundings) => Record<string, str
   notifier: ({ rulesFile }) => ({ RULES_FILE: rulesFile, ALLOW_PRIVATE_WEBHOOKS: "true" }),
   audit: ({ dataDir }) => ({ LEDGER_FILE: dataDir.file("ledger", "ledger.sqlite") }),
   bridge: ({ serviceBus, routesFile }) => ({
-    SERVICEBUS_CONNECTION_STRING: serviceBus.connectionString,
+    SERVICEBUS_NAMESPACE: serviceBus.namespace,
     ROUTES_FILE: routesFile,
   }),
   keeper: ({ nats }) => ({ NATS_SYSTEM_USER: SYSTEM_USER, NATS_SYSTEM_PASSWORD: nats.passwordOf(SYSTEM_USER) }),
