@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { keyVaultReader } from "./key-vault.ts";
 import { placeOf, type SecretSource } from "./secret-source.ts";
 
@@ -15,8 +16,8 @@ export type Secret = Disposable & {
    */
   values(): Promise<SecretValues>;
   /**
-   * To be told when the current value was refused: it is read again at once, but not more often than `again_ms`.
-   * Answers whether the current value is another one now.
+   * To be told when the current value was refused: it is read again as soon as `again_ms` have passed since the last
+   * time. Answers, when that is done, whether the current value is another one now.
    */
   refused(): Promise<boolean>;
   /** Called after each change of the values, until disposed. */
@@ -46,6 +47,8 @@ export class SecretError extends Error {
 
 const EVERY_MS = { keyVault: 5 * 60_000, file: 5_000 };
 const AGAIN_MS = 5_000;
+/** Between two tries at the very least. */
+const PAUSE_MS = 50;
 /** An outage of Key Vault of a day; a value that somebody had to take back is not used for longer. */
 const STALE_MS_MAX = 24 * 3_600_000;
 /** Many processes read one vault: not all at the same moment. */
@@ -67,6 +70,8 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
   let good_ms = now();
   let tried_ms = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | undefined;
+  /** A reading that waits until it may be, for all who ask. */
+  let soon: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
@@ -85,17 +90,17 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
     if (why !== trouble && !closed) onTrouble(why);
     trouble = why;
   };
+  const isOver = () => closed || (fixed && values !== undefined);
   /** One reading at a time: who comes meanwhile waits for the same one. */
   const readAgain = (): Promise<void> => {
-    if (closed || (fixed && values !== undefined)) return Promise.resolve();
+    if (isOver()) return Promise.resolve();
     if (reading === undefined) {
-      if (now() - tried_ms < again_ms) return Promise.resolve();
       tried_ms = now();
       clearTimeout(timer);
       reading = readOnce().finally(() => {
         reading = undefined;
-        if (closed || (fixed && values !== undefined)) return;
-        const wait_ms = trouble === undefined ? every_ms : Math.min(again_ms, every_ms);
+        if (isOver()) return;
+        const wait_ms = trouble === undefined ? every_ms : Math.min(Math.max(again_ms, PAUSE_MS), every_ms);
         timer = setTimeout(readAgain, wait_ms * (1 + JITTER * Math.random())).unref();
       });
     }
@@ -106,7 +111,7 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
   return {
     place,
     async values() {
-      if (values === undefined) await readAgain();
+      if (values === undefined && (reading !== undefined || now() - tried_ms >= again_ms)) await readAgain();
       if (values === undefined) throw new SecretError(`${place} cannot be read: ${trouble ?? "it was not read yet"}`);
       if (trouble === undefined || now() - good_ms <= stale_ms_max) return values;
       const hours = Math.round((now() - good_ms) / 3_600_000);
@@ -116,7 +121,15 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
     },
     async refused() {
       const before = values?.[0];
-      await readAgain();
+      await reading;
+      if (values?.[0] === before && !isOver()) {
+        soon ??= sleep(Math.max(0, tried_ms + again_ms - now()), undefined, { ref: false })
+          .then(readAgain)
+          .finally(() => {
+            soon = undefined;
+          });
+        await soon;
+      }
       return values?.[0] !== before;
     },
     onChange(listener) {

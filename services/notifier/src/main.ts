@@ -3,6 +3,7 @@ import { consumerName } from "@millrace/contracts";
 import { runService } from "@millrace/kit";
 import { readRules } from "./adapters/rules-file.ts";
 import { openWebhook } from "./adapters/webhook.ts";
+import { openWebhookKeys } from "./adapters/webhook-keys.ts";
 import { Config, privateReceivers } from "./config.ts";
 import { CHANNEL, onOutcomeStored } from "./handlers/outcome-stored.ts";
 import { notifierMetrics } from "./metrics.ts";
@@ -23,7 +24,17 @@ await runService("notifier", Config, async (scope) => {
   const bus = await openBus(scope);
   const metrics = notifierMetrics(scope.metrics);
   for (const rule of rules) {
-    const webhook = scope.use(openWebhook(rule, { timeout_ms: config.WEBHOOK_TIMEOUT_MS, private: receivers }));
+    let unread: string | undefined;
+    const keys = scope.use(
+      openWebhookKeys(rule, {
+        onTrouble(why) {
+          unread = why;
+          if (why === undefined) log.info({ rule: rule.name }, "the webhook's secret can be read again");
+          else log.warn({ rule: rule.name, why }, "the webhook's secret cannot be read; what was read before is used");
+        },
+      }),
+    );
+    const webhook = scope.use(openWebhook(rule, { timeout_ms: config.WEBHOOK_TIMEOUT_MS, private: receivers, keys }));
     const handle = onOutcomeStored({ bus, rule, webhook, metrics, log });
     const { name, tenant, project, model, state } = rule;
     const consumption = scope.use(
@@ -45,6 +56,9 @@ await runService("notifier", Config, async (scope) => {
     );
     scope.health.check(`rule ${name}`, () =>
       consumption.healthy ? { ok: true } : { ok: false, detail: "not consuming" },
+    );
+    scope.health.check(`secret of ${name}`, () =>
+      unread === undefined ? { ok: true } : { ok: false, detail: unread },
     );
   }
   log.info({ rules: rules.map(({ name }) => name) }, "rules are in force");

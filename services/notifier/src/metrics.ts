@@ -12,7 +12,7 @@ export function notifierMetrics(registry: Registry): NotifierMetrics {
   const registers = [registry];
   const outcomes = new Counter({
     name: "notifier_outcomes_total",
-    help: "Outcomes seen: passed (no match), and attempts by result: delivered, failed (will be tried again), refused",
+    help: "Outcomes seen: passed (no match), and attempts by result: delivered, failed (will be tried again), held (no key to sign with), refused",
     labelNames: ["rule", "result"] as const,
     registers,
   });

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Bus, connectBus, consumeInOrder, provision, recordDurability, type StoredMessage } from "@millrace/bus";
@@ -196,6 +196,56 @@ test("an answer without an end counts by its status, and its body is not collect
   await start([rule()], { WEBHOOK_TIMEOUT_MS: "1000" });
   await store();
   await until(() => expect(events).toMatchObject([{ type: "millrace.delivery.made.v1", data: { status: 200 } }]));
+});
+
+test("while a secret is rotated both keys sign; a receiver that is ahead of us is told again under the new key", async () => {
+  const [first, second] = [SECRET, `whsec_${randomBytes(32).toString("base64")}`];
+  const file = path.join(dir, "secret");
+  await writeFile(file, `${first}\n`);
+  await start([rule({ webhook: { url: `http://127.0.0.1:${receiver.port}/hook`, secret: { file } } })]);
+  const signers = () => {
+    const { headers, body } = receiver.received.at(-1)!;
+    return [first, second].map((secret) => {
+      try {
+        return !!new Webhook(secret).verify(body, headers);
+      } catch {
+        return false;
+      }
+    });
+  };
+  await store();
+  await until(() => expect(events).toHaveLength(1), 30_000);
+  expect(signers()).toEqual([true, false]);
+
+  // From now on the receiver has the second key alone; ours is rotated in the same moment.
+  receiver.answer = (response) => response.writeHead(signers()[1] ? 204 : 401).end();
+  await writeFile(file, `${second}\n${first}\n`);
+  await store();
+  await until(() => expect(events).toHaveLength(2), 30_000);
+  expect(signers()).toEqual([true, true]);
+  await writeFile(file, `${second}\n`);
+  await until(async () => {
+    await store();
+    expect(signers()).toEqual([false, true]);
+  }, 30_000);
+  await untilSettled();
+  expect(events.map(({ type }) => type)).toEqual(events.map(() => "millrace.delivery.made.v1"));
+});
+
+test("while a secret cannot be read at all, nothing is sent and no attempt is lost", async () => {
+  const unreachable = "https://localhost:1/secrets/key"; // nobody listens on port 1
+  const notifier = await start([
+    rule({ webhook: { url: `http://127.0.0.1:${receiver.port}/hook`, secret: { keyVault: unreachable } } }),
+  ]);
+  await store();
+  await until(() => expect(notifier.log()).toMatch(/cannot be read/), 60_000);
+  expect(notifier.log()).not.toContain(SECRET);
+  const { num_ack_pending } = await operator.jsm.consumers.info("OUTCOMES", consumerName.notifier("alarm"));
+  expect({ num_ack_pending, events, received: receiver.received }).toEqual({
+    num_ack_pending: 1,
+    events: [],
+    received: [],
+  });
 });
 
 test("a kill between the delivery and the ack repeats the same webhook-id", async () => {

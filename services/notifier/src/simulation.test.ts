@@ -11,7 +11,7 @@ import type { Rule } from "./domain/rule.ts";
 import { CHANNEL, onOutcomeStored } from "./handlers/outcome-stored.ts";
 
 const MODEL = "pump";
-const RULE: Rule = { name: "alarm", url: new URL("https://receiver.invalid/"), key: new Uint8Array(32) };
+const RULE: Rule = { name: "alarm", url: new URL("https://receiver.invalid/"), secret: { env: "NONE" } };
 const durable = consumerName.notifier(RULE.name);
 const log = createLogger("test", "silent");
 

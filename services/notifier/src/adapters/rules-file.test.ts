@@ -36,7 +36,7 @@ rules:
     webhook: { url: https://example.com/hook, secret: { env: ALARM_SECRET } }
 `);
   expect(yaml).toMatchObject([{ name: "alarm", model: "failure-risk", when: { op: ">=", value: 0.8 } }]);
-  expect(Buffer.from(yaml[0]!.key)).toEqual(Buffer.alloc(32, 7));
+  expect(yaml[0]!.secret).toEqual({ env: "ALARM_SECRET" });
   writeFileSync(path.join(dir, "secret"), `${SECRET}\n`);
   const json = read(
     JSON.stringify({
@@ -50,7 +50,7 @@ rules:
       ],
     }),
   );
-  expect(json).toEqual(yaml);
+  expect(json).toEqual([{ ...yaml[0], secret: { file: path.join(dir, "secret") } }]);
 });
 
 test("no file means no rules", () => {
@@ -67,6 +67,8 @@ rules:
     webhook: { url: "https://user:pass@example.com", secret: { env: BAD_SECRET } }
   - name: three
     webhook: { url: "https://example.com", secret: { file: /does/not/exist } }
+  - name: four
+    webhook: { url: "https://example.com", secret: { keyVault: "https://vault/keys/one" } }
 `).join("\n");
   for (const part of [
     "not an http",
@@ -75,6 +77,7 @@ rules:
     "holds a password",
     "BAD_SECRET",
     "/does/not/exist",
+    'rule "four": a Key Vault secret is named',
   ])
     expect(found).toContain(part);
   expect(found).not.toContain("hush-hush");

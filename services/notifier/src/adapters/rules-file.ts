@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { keyVaultSecret } from "@millrace/azure/secrets";
 import { ConfigError } from "@millrace/kit";
 import { Compile } from "typebox/compile";
 import { parseDocument } from "yaml";
@@ -9,7 +10,7 @@ const validator = Compile(RulesFile);
 const MISTAKES_MAX = 50;
 
 /**
- * Reads the rules (YAML, of which JSON is a part) and the secrets they name. No file means no rules.
+ * Reads the rules (YAML, of which JSON is a part), and looks at the secrets they name. No file means no rules.
  * @throws ConfigError naming every mistake in it; never a secret.
  */
 export function readRules(file: string | undefined, env: Readonly<Record<string, string | undefined>>): Rule[] {
@@ -44,26 +45,32 @@ function toRule(
   const url = URL.parse(webhook.url);
   if (!url || (url.protocol !== "http:" && url.protocol !== "https:")) say("webhook.url is not an http or https URL");
   else if (url.username || url.password) say("webhook.url holds a password; receivers check the signature instead");
-  return { ...rest, url: url ?? new URL("invalid:"), key: readKey(webhook.secret, env, say) };
+  checkSecret(rest.name, webhook.secret, env, say);
+  return { ...rest, url: url ?? new URL("invalid:"), secret: webhook.secret };
 }
 
-function readKey(
-  { env: name, file }: RuleDefinition["webhook"]["secret"],
+/** What is wrong with a secret is told at the start, of Key Vault only the form of its address. */
+function checkSecret(
+  rule: string,
+  { env: name, file, keyVault }: RuleDefinition["webhook"]["secret"],
   env: Readonly<Record<string, string | undefined>>,
   say: (mistake: string) => void,
-): Uint8Array {
+): void {
   const where = name === undefined ? `the file ${file}` : `the environment variable ${name}`;
-  let secret: string | undefined;
   try {
-    secret = name === undefined ? readFileSync(file!, "utf8") : env[name];
+    if (keyVault !== undefined) {
+      keyVaultSecret(keyVault, `rule "${rule}"`);
+      return;
+    }
+    const text = name === undefined ? readFileSync(file!, "utf8") : env[name];
+    if (text === undefined) say(`${where}, which holds the secret, is not set`);
+    for (const line of text?.trim().split("\n") ?? []) {
+      const key = keyOf(line.trim());
+      if (!key.ok) say(`${where}: ${key.problem.detail}`);
+    }
   } catch (cause) {
-    say(`${where} cannot be read: ${(cause as Error).message}`);
-    return new Uint8Array();
+    say(keyVault === undefined ? `${where} cannot be read: ${(cause as Error).message}` : (cause as Error).message);
   }
-  if (secret === undefined) say(`${where}, which holds the secret, is not set`);
-  const key = keyOf((secret ?? "").trim());
-  if (secret !== undefined && !key.ok) say(`${where}: ${key.problem.detail}`);
-  return key.ok ? key.value : new Uint8Array();
 }
 
 function readIfThere(file: string): string | undefined {

@@ -3,15 +3,17 @@ import { isIP, type LookupFunction } from "node:net";
 import { childTraceparent } from "@millrace/kit";
 import { Agent, request } from "undici";
 import { isAllowedPrivate, type PrivateReceivers, refusalOf } from "../domain/address.ts";
-import { type Attempt, attemptOf } from "../domain/delivery.ts";
+import { type Attempt, attemptOf, isDisbelief } from "../domain/delivery.ts";
 import type { Notification } from "../domain/notification.ts";
 import type { Rule } from "../domain/rule.ts";
 import { signedHeaders } from "../domain/signature.ts";
+import type { WebhookKeys } from "./webhook-keys.ts";
 
 export type WebhookOptions = {
   /** Bound on one attempt: connecting, sending, and waiting for the answer. */
   timeout_ms: number;
   private: PrivateReceivers;
+  keys: WebhookKeys;
 };
 
 /** Delivers notifications to one receiver. */
@@ -21,8 +23,8 @@ export type Webhook = AsyncDisposable & { deliver(notification: Notification): P
 const ANSWER_BYTES_MAX = 16 * 1024;
 
 /** Opens the way to a rule's receiver: connections of its own, so that one slow receiver stops no other. */
-export function openWebhook({ url, key }: Pick<Rule, "url" | "key">, options: WebhookOptions): Webhook {
-  const { timeout_ms } = options;
+export function openWebhook({ url }: Pick<Rule, "url">, options: WebhookOptions): Webhook {
+  const { timeout_ms, keys } = options;
   const isOpen = isAllowedPrivate(options.private, url);
   const agent = new Agent({
     connect: { timeout: timeout_ms, ...(isOpen ? {} : { lookup: publicLookup }) },
@@ -36,34 +38,44 @@ export function openWebhook({ url, key }: Pick<Rule, "url" | "key">, options: We
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const refusal = !isOpen && isIP(host) ? refusalOf(host) : undefined;
 
+  const attempt = async (notification: Notification, signing: readonly Uint8Array[]): Promise<Attempt> => {
+    try {
+      const { statusCode, headers, body } = await request(url, {
+        dispatcher: agent,
+        method: "POST",
+        headers: {
+          "content-type": "application/json",
+          "user-agent": "millrace-notifier",
+          "x-correlation-id": notification.correlationId,
+          traceparent: childTraceparent(notification.traceparent),
+          ...signedHeaders(notification, signing, Date.now()),
+        },
+        body: notification.body,
+        signal: AbortSignal.timeout(timeout_ms),
+      });
+      // The answer counts from its status line; a body that is too long or never ends changes nothing.
+      await body.dump({ limit: ANSWER_BYTES_MAX }).catch(() => {});
+      const retryAfter = headers["retry-after"];
+      return attemptOf(
+        { status: statusCode, retryAfter: typeof retryAfter === "string" ? retryAfter : undefined },
+        Date.now(),
+      );
+    } catch (cause) {
+      if (cause instanceof AddressRefusedError) return { kind: "refused", why: cause.message };
+      return { kind: "failed", why: reasonOf(cause, timeout_ms) };
+    }
+  };
+
   return {
     async deliver(notification) {
       if (refusal) return { kind: "refused", why: refusedAddress(refusal) };
-      try {
-        const { statusCode, headers, body } = await request(url, {
-          dispatcher: agent,
-          method: "POST",
-          headers: {
-            "content-type": "application/json",
-            "user-agent": "millrace-notifier",
-            "x-correlation-id": notification.correlationId,
-            traceparent: childTraceparent(notification.traceparent),
-            ...signedHeaders(notification, key, Date.now()),
-          },
-          body: notification.body,
-          signal: AbortSignal.timeout(timeout_ms),
-        });
-        // The answer counts from its status line; a body that is too long or never ends changes nothing.
-        await body.dump({ limit: ANSWER_BYTES_MAX }).catch(() => {});
-        const retryAfter = headers["retry-after"];
-        return attemptOf(
-          { status: statusCode, retryAfter: typeof retryAfter === "string" ? retryAfter : undefined },
-          Date.now(),
-        );
-      } catch (cause) {
-        if (cause instanceof AddressRefusedError) return { kind: "refused", why: cause.message };
-        return { kind: "failed", why: reasonOf(cause, timeout_ms) };
-      }
+      const used = await keys.current();
+      if (!used.ok) return { kind: "held", why: used.why };
+      const result = await attempt(notification, used.keys);
+      // The receiver may have the next key already, and we not: if another one holds by now, it is worth another try.
+      if (result.kind !== "refused" || !isDisbelief(result) || !(await keys.renewed(used))) return result;
+      const renewed = await keys.current();
+      return renewed.ok ? await attempt(notification, renewed.keys) : { kind: "held", why: renewed.why };
     },
     [Symbol.asyncDispose]: () => agent.destroy(),
   };

@@ -5,8 +5,10 @@ export type Attempt =
   | { kind: "delivered"; status: number }
   /** Worth another try: the receiver's or the network's trouble. */
   | { kind: "failed"; why: string; after_ms?: number }
+  /** Nothing was sent, for a reason of our own: costs no attempt. */
+  | { kind: "held"; why: string }
   /** For good: the receiver does not want it, or we do not go there. */
-  | { kind: "refused"; why: string };
+  | { kind: "refused"; why: string; status?: number };
 
 /** A receiver may ask for more time than the table gives, up to the table's longest delay. */
 const AFTER_MS_MAX = Math.max(...RETRIES.delivery.delays_ms);
@@ -24,8 +26,11 @@ export function attemptOf(answer: { status: number; retryAfter?: string | undefi
     return { kind: "failed", why, ...(after_ms === undefined ? {} : { after_ms }) };
   }
   if (status >= 300 && status < 400) return { kind: "refused", why: `${why}; redirects are not followed` };
-  return { kind: "refused", why };
+  return { kind: "refused", why, status };
 }
+
+/** What receivers answer to a signature of a key that they do not have. */
+export const isDisbelief = ({ status }: { status?: number }): boolean => status === 401 || status === 403;
 
 /** `Retry-After` (RFC 9110 §10.2.3): seconds or an HTTP date. */
 function retryAfter_ms(value: string, now_ms: number): number | undefined {

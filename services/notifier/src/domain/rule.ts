@@ -29,8 +29,12 @@ export const RuleDefinition = Type.Object(
       {
         url: Type.String({ maxLength: 2_000 }),
         secret: Type.Object(
-          { env: Type.Optional(Type.String({ minLength: 1 })), file: Type.Optional(Type.String({ minLength: 1 })) },
-          { ...closed, minProperties: 1, maxProperties: 1, description: "Where the whsec_… secret is: env or file" },
+          {
+            env: Type.Optional(Type.String({ minLength: 1 })),
+            file: Type.Optional(Type.String({ minLength: 1 })),
+            keyVault: Type.Optional(Type.String({ minLength: 1, description: "https://VAULT/secrets/NAME[/VERSION]" })),
+          },
+          { ...closed, minProperties: 1, maxProperties: 1, description: "Where the whsec_… secret is" },
         ),
       },
       closed,
@@ -42,11 +46,10 @@ export type RuleDefinition = Type.Static<typeof RuleDefinition>;
 
 export const RulesFile = Type.Object({ rules: Type.Array(RuleDefinition, { maxItems: 1_000 }) }, closed);
 
-/** A rule ready to work: its receiver's address checked in form, its secret read. */
+/** A rule ready to work: its receiver's address checked in form, and where its secret is. */
 export type Rule = Pick<RuleDefinition, "name" | "tenant" | "project" | "model" | "state" | "when"> & {
   url: URL;
-  /** Raw HMAC key. */
-  key: Uint8Array;
+  secret: RuleDefinition["webhook"]["secret"];
 };
 
 /** A row that met the condition, by the first of its values that did. */

@@ -7,10 +7,17 @@ describe("signatures", () => {
   const secret = `whsec_${randomBytes(32).toString("base64")}`;
   const key = keyOf(secret);
   const body = Buffer.from('{"type":"a"}');
-  const headers = signedHeaders({ id: "r-1.1:alarm", body }, key.ok ? key.value : new Uint8Array(), Date.now());
+  const headers = signedHeaders({ id: "r-1.1:alarm", body }, key.ok ? [key.value] : [], Date.now());
 
   it("are accepted by the specification's own library", () =>
     expect(new Webhook(secret).verify(body, headers)).toEqual({ type: "a" }));
+
+  it("are of both keys while one takes over from the other", () => {
+    const next = `whsec_${randomBytes(32).toString("base64")}`;
+    const keys = [next, secret].map(keyOf).flatMap((one) => (one.ok ? [one.value] : []));
+    const both = signedHeaders({ id: "r-1.1:alarm", body }, keys, Date.now());
+    for (const one of [secret, next]) expect(new Webhook(one).verify(body, both)).toEqual({ type: "a" });
+  });
 
   it("fail when the body or the id is another", () => {
     expect(() => new Webhook(secret).verify('{"type":"b"}', headers)).toThrow();

@@ -18,20 +18,22 @@ export function keyOf(secret: string): Result<Uint8Array> {
     : problem("wrong-value", `the secret must be whsec_ and the base64 of ${KEY_BYTES_MIN} to ${KEY_BYTES_MAX} bytes`);
 }
 
-/** The three headers of one attempt. `now_ms` is the time of the attempt; receivers refuse old ones. */
+/**
+ * The three headers of one attempt. Each key signs, so that a receiver that has the old key or the new one believes it:
+ * the specification allows for several signatures. `now_ms` is the time of the attempt; receivers refuse old ones.
+ */
 export function signedHeaders(
   message: { id: string; body: Uint8Array },
-  key: Uint8Array,
+  keys: readonly Uint8Array[],
   now_ms: number,
 ): Record<string, string> {
   const timestamp = Math.floor(now_ms / 1_000);
-  const signature = createHmac("sha256", key)
-    .update(`${message.id}.${timestamp}.`)
-    .update(message.body)
-    .digest("base64");
+  const signatures = keys.map((key) =>
+    createHmac("sha256", key).update(`${message.id}.${timestamp}.`).update(message.body).digest("base64"),
+  );
   return {
     "webhook-id": message.id,
     "webhook-timestamp": String(timestamp),
-    "webhook-signature": `v1,${signature}`,
+    "webhook-signature": signatures.map((signature) => `v1,${signature}`).join(" "),
   };
 }

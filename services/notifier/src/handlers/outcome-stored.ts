@@ -45,6 +45,8 @@ export const onOutcomeStored =
         return done(deliveryMade(bus, outcome, { channel: CHANNEL, destination: rule.name, status: attempt.status }));
       case "failed":
         return retry("delivery", attempt.why, attempt.after_ms);
+      case "held":
+        return retry("infrastructure", attempt.why);
       case "refused":
         return reject("delivery-refused", attempt.why);
     }

@@ -12,6 +12,8 @@ export type NotifierProcess = AsyncDisposable & {
   kill(): Promise<void>;
   /** SIGTERM; answers the exit code. */
   stop(): Promise<number | null>;
+  /** What it logged. */
+  log(): string;
 };
 
 /** Starts `main.ts` with these rules and waits until it says that it is ready. */
@@ -38,8 +40,8 @@ export async function startNotifier(
     await ended;
     return child.exitCode;
   };
+  let log = "";
   await new Promise<void>((resolve, reject) => {
-    let log = "";
     child.once("exit", (code) => reject(new Error(`the notifier ended with ${code}:\n${log}`)));
     child.stdout.on("data", (bytes: Buffer) => {
       if (log.length < 100_000) log += bytes.toString();
@@ -49,6 +51,7 @@ export async function startNotifier(
   return {
     kill: async () => void (await end("SIGKILL")),
     stop: () => end("SIGTERM"),
+    log: () => log,
     [Symbol.asyncDispose]: async () => void (await end("SIGKILL")),
   };
 }
