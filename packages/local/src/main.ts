@@ -42,12 +42,13 @@ async function run(options: Options, screen: Screen): Promise<number> {
 
 async function serve(options: Options, screen: Screen, signal: AbortSignal): Promise<void> {
   await using stack = new AsyncDisposableStack();
+  const ownRules = readRules(options.rules);
   const demo: Demo | undefined = options.demo ? stack.use(await loadDemo(screen)) : undefined;
   const millrace = stack.use(
     await startMillrace({
       ...options,
-      rules: [...readRules(options.rules), ...(demo?.rules ?? [])],
-      env: demo?.env ?? {},
+      rules: (keyVault) => [...ownRules, ...(demo?.rules(keyVault) ?? [])],
+      secrets: demo?.secrets ?? {},
       signal,
       onChange: (name, change) => screen.change(name, change),
     }),

@@ -26,8 +26,10 @@ export const TENANT = "demo";
 export const PROJECT = "plant-a";
 
 export type MillraceOptions = Pick<Options, "dataDir" | "demo" | "models" | "ports" | "cluster"> & {
-  /** Notification rules, as the notifier reads them. */
-  rules: readonly unknown[];
+  /** Notification rules, as the notifier reads them. @param keyVault URL of the local vault */
+  rules: (keyVault: string) => readonly unknown[];
+  /** What the local Key Vault holds from the start, by name. */
+  secrets: Readonly<Record<string, string>>;
   /** Settings that every process gets. */
   env?: Readonly<Record<string, string>>;
   /** Told what happens to each process. */
@@ -69,7 +71,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     processes: new Map(),
     publish: () => {},
   };
-  const azure = await azurePlace(dataDir, await localCertificate(dataDir), {});
+  const azure = await azurePlace(dataDir, await localCertificate(dataDir), options.secrets);
   const serviceBus = await serviceBusPlace(dataDir, azure, { port: options.ports.amqp, demo: options.demo });
   const cluster = options.cluster ? await startCluster(parts, stack) : undefined;
   const nats = cluster ?? (await startNats(parts, stack));
@@ -81,7 +83,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     httpPort,
     modelsDir,
     tokensFile: writeTokens(dataDir, token),
-    rulesFile: writeConfig(dataDir, "rules.json", { rules: options.rules }),
+    rulesFile: writeConfig(dataDir, "rules.json", { rules: options.rules(azure.keyVault) }),
     routesFile: writeConfig(dataDir, "routes.json", ROUTES),
     serviceBus,
     azure,

@@ -11,7 +11,7 @@ import { startWebhookReceiver } from "./webhook-receiver.ts";
 const MODEL = "failure-risk";
 const INPUT = "readings";
 const THRESHOLD = 0.8;
-const SECRET_VARIABLE = "DEMO_WEBHOOK_SECRET";
+const SECRET_NAME = "demo-webhook";
 const FIRST_PACE_MS = 800;
 const LATER_PACE_MS = 5_000;
 /** After this time the summary comes even if an end stays silent, with a word about it. */
@@ -19,10 +19,10 @@ const PATIENCE_MS = 40_000;
 
 /** A stream of readings, and the four places where their predictions come out. */
 export type Demo = AsyncDisposable & {
-  /** What the notifier must be told before it starts. */
-  readonly rules: readonly unknown[];
-  /** The settings those rules refer to. */
-  readonly env: Readonly<Record<string, string>>;
+  /** What the notifier must be told before it starts. @param keyVault URL of the vault that holds the secrets */
+  rules(keyVault: string): readonly unknown[];
+  /** What those rules refer to in Key Vault. */
+  readonly secrets: Readonly<Record<string, string>>;
   /** Plays until the signal. */
   play(millrace: Millrace, signal: AbortSignal): Promise<void>;
 };
@@ -31,20 +31,20 @@ export async function openDemo(screen: Screen): Promise<Demo> {
   const show = new Showing(screen);
   const receiver = await startWebhookReceiver(({ id }) => show.notification(id));
   return {
-    rules: [demoRule(receiver.url)],
-    env: { [SECRET_VARIABLE]: receiver.secret },
+    rules: (keyVault) => [demoRule(receiver.url, `${keyVault}/secrets/${SECRET_NAME}`)],
+    secrets: { [SECRET_NAME]: receiver.secret },
     play: (millrace, signal) => play(millrace, show, screen, signal),
     [Symbol.asyncDispose]: () => receiver[Symbol.asyncDispose](),
   };
 }
 
-const demoRule = (url: string) => ({
+const demoRule = (url: string, secret: string) => ({
   name: "at-risk",
   tenant: TENANT,
   project: PROJECT,
   model: MODEL,
   when: { output: "failure_probability", op: ">=", value: THRESHOLD },
-  webhook: { url, secret: { env: SECRET_VARIABLE } },
+  webhook: { url, secret: { keyVault: secret } },
 });
 
 async function play(millrace: Millrace, show: Showing, screen: Screen, signal: AbortSignal): Promise<void> {

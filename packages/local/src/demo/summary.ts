@@ -24,6 +24,7 @@ export function sayWhereThingsAre(screen: Screen, millrace: Millrace, reading: r
     "Service Bus",
     `${/sb:\/\/[^;/]+/.exec(run.serviceBus.connectionString)?.[0]}, topic ${run.serviceBus.topic}, subscription ${run.serviceBus.subscription}`,
   );
+  line("Key Vault", `${run.azure.keyVault}, by managed identity; our services enter Service Bus the same way`);
   line("Models", run.models.join(", "));
   line("How to get in", `${shown(runFile)} (addresses, token, connection string)`);
   line("Logs", `${shown(dataDir.file("logs"))}/<process>.log`);
