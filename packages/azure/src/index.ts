@@ -9,6 +9,7 @@ export {
   type SubscriptionState,
 } from "./administration.ts";
 export { AdministrationError, type AdministrationFailureKind } from "./administration-failure.ts";
+export { type BlobAddress, type Blobs, openBlobs } from "./blobs.ts";
 export { blobServiceUrl, keyVaultUrl, namespaceName } from "./cloud.ts";
 export { credential } from "./credential.ts";
 export type { SendFailure, SendFailureKind } from "./failure.ts";

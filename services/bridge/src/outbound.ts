@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { ServiceBus } from "@millrace/azure";
+import type { Blobs, ServiceBus } from "@millrace/azure";
 import { type Bus, openTable, removeConsumer } from "@millrace/bus";
 import { consumerName, OUTCOMES, Route, retryDelay } from "@millrace/contracts";
 import type { Scope } from "@millrace/kit";
@@ -13,6 +13,8 @@ import { type OpenRoute, openRoute } from "./route.ts";
 export type OutboundOptions = {
   bus: Bus;
   serviceBus: ServiceBus;
+  /** Where what is too large for a message goes. */
+  blobs: Blobs | undefined;
   /** Of the configuration file; the bucket's come on top. */
   routes: readonly Route[];
 };

@@ -3,6 +3,7 @@ import { consumerName, type Route } from "@millrace/contracts";
 import type { Scope } from "@millrace/kit";
 import { pause } from "./adapters/pause.ts";
 import type { Config } from "./config.ts";
+import { claimCheck } from "./domain/claim.ts";
 import { Outbox, type OutboxReport } from "./domain/outbox.ts";
 import { entityOf } from "./domain/routes.ts";
 import type { Throttle } from "./domain/throttle.ts";
@@ -17,7 +18,7 @@ export type OpenRoute = AsyncDisposable & {
   health(): { ok: boolean; detail?: string };
 };
 
-export type RouteOptions = Pick<OutboundOptions, "bus" | "serviceBus"> & {
+export type RouteOptions = Pick<OutboundOptions, "bus" | "serviceBus" | "blobs"> & {
   route: Route;
   throttle: Throttle;
   metrics: BridgeMetrics;
@@ -26,7 +27,7 @@ export type RouteOptions = Pick<OutboundOptions, "bus" | "serviceBus"> & {
 /** Opens a route's durable consumer, which goes on where it was, and its link, which is made on first use. */
 export async function openRoute(
   { config, log }: Scope<Config>,
-  { bus, serviceBus, throttle, metrics, route }: RouteOptions,
+  { bus, serviceBus, blobs, throttle, metrics, route }: RouteOptions,
 ): Promise<OpenRoute> {
   const { name, begin = "all" } = route;
   const entity = entityOf(route);
@@ -38,6 +39,7 @@ export async function openRoute(
     throttle,
     messages_max: config.BATCH_MESSAGES_MAX,
     sends_max: config.BATCHES_IN_FLIGHT,
+    ...(blobs ? { claim: (message) => claimCheck(blobs, message) } : {}),
     now: () => performance.now(),
     wait: pause,
     onReport(report) {

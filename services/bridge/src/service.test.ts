@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openServiceBus } from "@millrace/azure";
-import { CONSUMER_DEFAULTS, type Route } from "@millrace/contracts";
+import { startAzurite } from "@millrace/azure/testing";
+import { CONSUMER_DEFAULTS, digestOf, type Route } from "@millrace/contracts";
 import { eventually } from "@millrace/testkit";
 import { expect, it } from "vitest";
 import { storeOutcomes } from "./testing/outcomes.ts";
@@ -136,6 +137,48 @@ it("puts a message that can never be taken aside as an event, and sends the rest
   expect(event.json()).toMatchObject({ destination: "small", code: "delivery-refused" });
   expect(await around.receive(10, "small")).toEqual({ messages: 10, distinct: 10 });
 }, 60_000);
+
+it("keeps what is too large for a message in a blob, and sends where it is; also when that comes up late", async () => {
+  await using azurite = await startAzurite();
+  const { port, connectionString } = azurite;
+  await azurite[Symbol.asyncDispose]();
+  await using around = await surroundings();
+  await around.startServiceBus();
+  const { healthUrl } = await around.startBridge({
+    ROUTES_FILE: await around.routesFile([{ name: "small", topic: "small" }]),
+    BLOB_CONNECTION_STRING: connectionString,
+  });
+  const [large] = await storeOutcomes(around.inference, 1, { values: 2_000 });
+  await storeOutcomes(around.inference, 10);
+  await eventually(
+    async () => {
+      const readiness = await fetch(`${healthUrl}/readyz`);
+      expect(await readiness.text()).toMatch(/the claim check cannot be stored: blob outcomes\/acme\/plant\//);
+    },
+    { within_ms: 60_000 },
+  );
+  await using _later = await startAzurite(port);
+  const seen: { messageId?: unknown; body: Buffer; contentType?: string; applicationProperties?: object }[] = [];
+  await using serviceBus = await openServiceBus({ connectionString: around.connectionString });
+  await using _reader = serviceBus.subscribe(
+    { topic: "small", subscription: "enterprise" },
+    (it) => void seen.push(it),
+  );
+  await eventually(() => expect(seen).toHaveLength(11), { within_ms: 60_000 });
+  const claim = seen.find(({ messageId }) => messageId === `${large!.id}.1:small`)!;
+  const dataref = `http://127.0.0.1:${port}/test/outcomes/acme/plant/${large!.id}.1`;
+  expect(claim.applicationProperties).toMatchObject({ "cloudEvents:dataref": dataref, state: "done" });
+  expect([claim.contentType, JSON.parse(claim.body.toString())]).toEqual([
+    "application/json",
+    {
+      dataref,
+      digest: digestOf(large!.bytes),
+      size_bytes: large!.bytes.byteLength,
+      content_type: "application/json",
+    },
+  ]);
+  await eventually(async () => expect((await fetch(`${healthUrl}/readyz`)).status).toBe(200));
+}, 180_000);
 
 it("stopped under load, it ends with nothing half done", async () => {
   await using around = await surroundings();

@@ -95,7 +95,7 @@ it("sends a claim check in place of what is too large, when there is one, and wa
     {
       async claim({ messageId }) {
         if (++tries === 1) throw new Error("503");
-        return messageId === "never" ? undefined : message(`claim of ${messageId}`);
+        return message(`claim of ${messageId}`, undefined, messageId === "never" ? 150 : 10);
       },
     },
   );

@@ -29,8 +29,8 @@ export type OutboxOptions = {
   throttle: Throttle;
   messages_max: number;
   sends_max: number;
-  /** A smaller stand-in for a message that is too large; undefined when there can be none. It may throw, and is then asked again. */
-  claim?: (message: OutgoingMessage) => Promise<OutgoingMessage | undefined>;
+  /** A smaller stand-in for a message that is too large. It may throw, and is then asked again. */
+  claim?: (message: OutgoingMessage) => Promise<OutgoingMessage>;
   /** Milliseconds, monotonic. */
   now: () => number;
   /** Waits, or returns early when the signal aborts. */
