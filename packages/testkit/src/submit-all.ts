@@ -42,7 +42,7 @@ export async function submitAll(
 /**
  * Sends one request under its key until it is accepted, and not sooner again than `Retry-After` asks.
  * @returns the submission; undefined when the signal ended the tries
- * @throws when it is refused for good (4xx) or not accepted within the time (30 s)
+ * @throws when it is refused for good (4xx), not accepted within the time (30 s), or asked to come again after it
  */
 export async function submitUntilAccepted(
   client: HttpClient,
@@ -57,12 +57,16 @@ export async function submitUntilAccepted(
       const answer = await client.trySubmit(request);
       const { status, body } = answer;
       if (status === 202 || status === 200) return body as Submission;
-      last = new Error(`answered ${status}: ${JSON.stringify(body).slice(0, 300)}`);
-      if (status < 500 && status !== 429) break;
+      if (status < 500 && status !== 429) {
+        last = new Error(`answered ${status}: ${JSON.stringify(body).slice(0, 300)}`);
+        break;
+      }
       pause_ms = Math.max(PAUSE_MS, retryAfter_ms(answer));
+      last = new Error(`answered ${status}, again in ${pause_ms} ms: ${JSON.stringify(body).slice(0, 300)}`);
     } catch (cause) {
       last = cause;
     }
+    if (performance.now() + pause_ms > deadline) break;
     await sleep(pause_ms, undefined, { signal }).catch(() => {});
   }
   if (signal?.aborted) return undefined;

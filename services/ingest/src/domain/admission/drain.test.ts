@@ -16,14 +16,22 @@ describe("the drain of a model", () => {
     expect(after([[0, 0], ...times(20, [0, 50] as const)]).perSecond).toBeUndefined();
   });
 
-  it("is what a busy model does, from its first second on", () => {
+  it("is what a busy model does, from its second progress on", () => {
     expect(
       after([
-        [1_000, 0],
+        [1_100, 0],
+        [1_000, 100],
         [900, 100],
       ]).perSecond,
     ).toBeCloseTo(100);
     expect(after([[1_000, 0], ...times(20, [1_000, 40] as const)]).perSecond).toBeCloseTo(40);
+  });
+
+  it("is not told by the first progress, which may be of workers that were just started", () => {
+    const starting = after([...times(8, [48, 0] as const), [1_700, 1]]);
+    expect([starting.perSecond, starting.standing_s]).toEqual([undefined, 0]);
+    starting.look(9, { waiting: 1_200, acknowledged: 500 });
+    expect(starting.perSecond).toBeCloseTo(500);
   });
 
   it("is not lowered by having little to do, and raised by doing more than was believed", () => {

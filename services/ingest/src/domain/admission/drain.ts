@@ -37,12 +37,15 @@ export class Drain {
     const before = this.#waiting;
     if (acknowledged > 0 && this.#since !== undefined) {
       const stretch = now - this.#since;
+      // The first progress says when the model began, and not how fast it is: workers may just have been started.
+      const begins = this.#usual_s === undefined;
       this.#usual_s ??= stretch;
       const seconds = Math.min(stretch, STRETCHES * this.#usual_s);
       this.#usual_s += NEW * (seconds - this.#usual_s);
       const believed = this.#rate.perSecond;
       const busy = acknowledged < before;
-      if (busy || (believed !== undefined && acknowledged / seconds > believed)) this.#rate.add(acknowledged, seconds);
+      const more = believed !== undefined && acknowledged / seconds > believed;
+      if (!begins && (busy || more)) this.#rate.add(acknowledged, seconds);
     }
     if (waiting === 0) this.#since = undefined;
     else if (acknowledged > 0 || this.#since === undefined) this.#since = now;
@@ -50,7 +53,7 @@ export class Drain {
     this.#now = now;
   }
 
-  /** Requests per second of a busy model; undefined while none was ever seen busy. */
+  /** Requests per second of a busy model; undefined while none was ever seen busy, from one progress to the next. */
   get perSecond(): number | undefined {
     return this.#rate.perSecond;
   }

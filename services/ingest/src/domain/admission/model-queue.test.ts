@@ -161,7 +161,7 @@ describe("one decision", () => {
       const [tenant, priority] = key.split(".") as [string, "high" | "normal" | "low"];
       return [queue.lane(tenant, priority)!, waiting] as const;
     });
-    for (const gone of [0, 100])
+    for (const gone of [-100, 0, 100])
       queue.look(gone / 100, new Map(lanes.map(([lane, waiting], i) => [lane, state(waiting, i === 0 ? gone : 0)])));
     return queue;
   }
