@@ -20,10 +20,17 @@ const PORTS = [5671, 443];
 
 /** As the SDK's own `test-resources.bicep` prepares a namespace. */
 const QUEUE = { LockDuration: "PT5M", MaxDeliveryCount: 10 };
-const CONFIG: BrokerConfig = {
+const key = () => randomBytes(32).toString("base64");
+const KEYS = {
+  NoManage: { KeyName: "NoManage", Rights: ["Listen", "Send"], PrimaryKey: key() },
+  SendOnly: { KeyName: "SendOnly", Rights: ["Send"], PrimaryKey: key() },
+  ListenOnly: { KeyName: "ListenOnly", Rights: ["Listen"], PrimaryKey: key() },
+} as const;
+const CONFIG = {
   UserConfig: {
     Namespaces: [
       {
+        AuthorizationRules: Object.values(KEYS).map((rule) => ({ ...rule, Rights: [...rule.Rights] })),
         Queues: [
           { Name: "testQueue", Properties: QUEUE },
           { Name: "testQueueWithSessions", Properties: { ...QUEUE, RequiresSession: true } },
@@ -31,12 +38,12 @@ const CONFIG: BrokerConfig = {
       },
     ],
   },
-};
+} satisfies BrokerConfig;
 
 /** @throws Error when one of Azure's ports cannot be used on `host` */
 export async function startLocalAzure(host: string): Promise<LocalAzure> {
   await using stack = new AsyncDisposableStack();
-  const sharedAccessKey = randomBytes(32).toString("base64");
+  const sharedAccessKey = key();
   const tokens = stack.use(await serveTokens());
   const broker = stack.use(await start({ port: 0, host, config: CONFIG, sharedAccessKey, entra: tokens.entra }));
   for (const port of PORTS) stack.use(await relay({ host, port, to: broker.port }));
@@ -46,10 +53,10 @@ export async function startLocalAzure(host: string): Promise<LocalAzure> {
   const certificateFile = path.join(folder, "certificate.pem");
   await writeFile(certificateFile, broker.certificate);
 
-  const connectionString = (name: string, key: string) =>
-    `Endpoint=sb://${host}/;SharedAccessKeyName=${name};SharedAccessKey=${key}`;
+  const connectionString = (name: string, secret: string) =>
+    `Endpoint=sb://${host}/;SharedAccessKeyName=${name};SharedAccessKey=${secret}`;
   const everything = connectionString("RootManageSharedAccessKey", sharedAccessKey);
-  const fewer = (name: string) => connectionString(name, randomBytes(32).toString("base64"));
+  const fewer = (name: keyof typeof KEYS) => connectionString(name, KEYS[name].PrimaryKey);
   const owned = stack.move();
   return {
     host,

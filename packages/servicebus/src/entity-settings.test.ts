@@ -1,3 +1,4 @@
+import { ServiceBusClient } from "@azure/service-bus";
 import { describe, expect, test } from "vitest";
 import { administrationOf, configOf, eventually, noRenewal, nothing, one, openBroker } from "./testing/local-broker.ts";
 
@@ -89,6 +90,46 @@ describe("authorization rules", () => {
     const { authorizationRules: found } = await it.administration.getTopic("t");
     expect(found?.[0]).toMatchObject({ keyName: "sender", accessRights: ["Send"], primaryKey: "a", secondaryKey: "b" });
     expect(found?.[1]?.primaryKey).toMatch(/^.{44}$/);
+  });
+
+  test("a queue's own key is good for what it says, on that queue, with either of its keys, until it is taken away", async () => {
+    await using it = await open();
+    const rule = { claimType: "SharedAccessKey", keyName: "sender", accessRights: ["Send"] };
+    const authorizationRules = [{ ...rule, primaryKey: "first", secondaryKey: "second" }];
+    const queue = await it.administration.createQueue("own", { authorizationRules: authorizationRules as never });
+    const send = async (key: string, name = "own") => {
+      const connectionString = `Endpoint=sb://127.0.0.1:${it.broker.port};SharedAccessKeyName=sender;SharedAccessKey=${key};UseDevelopmentEmulator=true`;
+      const client = new ServiceBusClient(connectionString, { retryOptions: { maxRetries: 0 } });
+      try {
+        await client.createSender(name).sendMessages({ body: "x" });
+        await client.createReceiver(name, noRenewal).receiveMessages(1);
+      } finally {
+        await client.close();
+      }
+    };
+    const maySendOnly = { code: "UnauthorizedAccess", message: expect.stringMatching(/'Listen' claim/) };
+    await expect(send("first")).rejects.toMatchObject(maySendOnly);
+    await expect(send("second")).rejects.toMatchObject(maySendOnly);
+    expect(it.broker.inspect("own").active).toBe(2);
+    await expect(send("third")).rejects.toMatchObject({ code: "UnauthorizedAccess" });
+    await expect(send("first", "work")).rejects.toMatchObject({ message: expect.stringMatching(/'Send' claim/) });
+    await it.administration.updateQueue({ ...queue, authorizationRules: [] });
+    await expect(send("first")).rejects.toMatchObject({ message: expect.stringMatching(/key name is unknown/) });
+  });
+
+  test("a key of the configuration counts everywhere, and one without Manage administers nothing", async () => {
+    const rule = { KeyName: "worker", Rights: ["Send" as const, "Listen" as const], PrimaryKey: "k" };
+    await using it = await openBroker(configOf({ AuthorizationRules: [rule], Queues: [{ Name: "work" }] }));
+    const connectionString = `Endpoint=sb://127.0.0.1:${it.broker.port};SharedAccessKeyName=worker;SharedAccessKey=k;UseDevelopmentEmulator=true`;
+    const administration = administrationOf({ ...it.broker, connectionString });
+    await expect(administration.getQueue("work")).rejects.toThrow(/Manage,EntityRead claims required/);
+    await expect(administration.createQueue("more")).rejects.toThrow(/Manage,EntityWrite/);
+    await expect(administration.deleteQueue("work")).rejects.toThrow(/Manage,EntityDelete/);
+    expect(await administration.queueExists("none")).toBe(false);
+    const client = new ServiceBusClient(connectionString);
+    await client.createSender("work").sendMessages({ body: "x" });
+    expect((await one(client.createReceiver("work", noRenewal))).body).toBe("x");
+    await client.close();
   });
 
   test("managing without sending and listening is no right that can be given", async () => {

@@ -217,7 +217,7 @@ describe("a token that expires while its link lives", () => {
     await sender.sendMessages({ body: "x" });
     await eventually(async () => {
       const failure = await sender.sendMessages({ body: "y" }).catch((error: unknown) => error);
-      return failure !== undefined && inspect(failure).includes("Unauthorized: the token has expired");
+      return failure !== undefined && inspect(failure).includes("ExpiredToken: The token is expired");
     }, 60_000);
     await client.close();
   });

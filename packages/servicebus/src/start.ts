@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import path from "node:path";
 import { createSecureContext } from "node:tls";
+import { accessKeysOf } from "./adapters/access-keys.ts";
 import { Administration } from "./adapters/administration.ts";
 import { AmqpServer } from "./adapters/amqp-server.ts";
 import { Authority } from "./adapters/authority.ts";
@@ -62,7 +63,7 @@ export async function start(options: StartOptions): Promise<Broker> {
   planNamespace(options.config); // every mistake in it is told before anything is opened
   const entra = options.entra && new EntraTokens({ settings: checkEntraSettings(options.entra), now: Date.now });
   const key = options.sharedAccessKey ?? randomBytes(32).toString("base64");
-  const authority = new Authority({ accessKey: { name: KEY_NAME, key, rights: ALL_RIGHTS }, entra, now: Date.now });
+  const rootKey = { name: KEY_NAME, key, rights: ALL_RIGHTS, scope: "" };
   const journal = options.dataDir === undefined ? undefined : openJournal(options.dataDir);
   const around = {
     now: Date.now,
@@ -71,6 +72,11 @@ export async function start(options: StartOptions): Promise<Broker> {
     read: readOffered,
   };
   const { catalog, namespace } = populate(options.config, journal, around);
+  const authority = new Authority({
+    accessKeys: () => [rootKey, ...accessKeysOf(catalog.authorizationRules())],
+    entra,
+    now: Date.now,
+  });
   const certificate = options.tls ?? certificateFor(options);
 
   const administration = new Administration({

@@ -1,4 +1,5 @@
 import type { Admission, Authority, Grant } from "./authority.ts";
+import { notFound } from "./refusals.ts";
 import type { AnswerRequest, NodeResponse } from "./request-node.ts";
 import type { Right } from "./rights.ts";
 import { covers, entityPath } from "./sas.ts";
@@ -9,6 +10,7 @@ interface Watch {
   readonly onLost: () => void;
 }
 
+const MANAGEMENT = /\/\$management$/i;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
@@ -21,21 +23,24 @@ export class Access {
   /** By entity path; the empty one is for the whole namespace. */
   readonly #grants = new Map<string, Grant>();
   readonly #watches = new Set<Watch>();
-  #byPassword = false;
+  readonly #exists: (path: string) => boolean;
+  #byPassword: Grant | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: { authority: Authority; now: () => number }) {
+  /** `exists` tells whether there is an entity of that path. */
+  constructor(options: { authority: Authority; now: () => number; exists: (path: string) => boolean }) {
+    this.#exists = options.exists;
     this.#authority = options.authority;
     this.#now = options.now;
   }
 
-  grantByPassword(): void {
-    this.#byPassword = true;
+  grantByPassword(grant: Grant): void {
+    this.#byPassword = grant;
   }
 
   /** Whether any of these rights is held now. */
   allows(path: string, ...anyOf: readonly Right[]): boolean {
-    if (this.#byPassword) return anyOf.some((right) => this.#authority.accessKey.rights.includes(right));
+    if (this.#byPassword) return anyOf.some((right) => this.#byPassword?.allows(path, right));
     const now = this.#now();
     for (const [scope, grant] of this.#grants) {
       if (grant.expiresAt > now && covers(scope, path) && anyOf.some((right) => grant.allows(path, right))) return true;
@@ -69,11 +74,20 @@ export class Access {
 
   #admit(name: string, admission: Admission): NodeResponse {
     if (admission.ok) {
+      const entity = entityPath(name).replace(MANAGEMENT, "");
+      // Some SDKs look for a missing entity here rather than when they attach.
+      if (entity !== "" && !this.#exists(entity)) {
+        return { status: 404, errorCondition: "amqp:not-found", description: notFound(entity) };
+      }
       this.#grants.set(entityPath(name).toLowerCase(), admission.grant);
       this.#armTimer();
       return { status: 202, description: "Accepted" };
     }
-    const description = `Unauthorized: ${admission.why}.`;
+    const { why, expiredAt } = admission;
+    const description =
+      expiredAt === undefined
+        ? `Unauthorized: ${why}.`
+        : `ExpiredToken: The token is expired. Expiration time: '${new Date(expiredAt).toISOString()}'.`;
     return admission.unavailable
       ? { status: 503, errorCondition: "com.microsoft:server-busy", description }
       : { status: 401, errorCondition: "amqp:unauthorized-access", description };

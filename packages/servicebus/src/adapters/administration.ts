@@ -5,7 +5,7 @@ import { type Entity, type EntityCatalog, type EntityKind, topicOf } from "../en
 import type { Authority } from "./authority.ts";
 import { countsOf } from "./entity-counts.ts";
 import { contentElement, describe, readDescription, whenCreated } from "./entity-documents.ts";
-import { claimsMissing } from "./rights.ts";
+import { managementMissing } from "./missing-claims.ts";
 import { describeRule, readRule } from "./rule-documents.ts";
 import { escapeXml, parseXml, textElement, type XmlElement } from "./xml.ts";
 
@@ -74,7 +74,7 @@ export class Administration {
     if (!path) return failure(400, "The path cannot be read.");
     const admission = await this.#authority.checkHeader(request.headers.authorization ?? "", url.href);
     if (!admission.ok) return failure(admission.unavailable ? 503 : 401, `Unauthorized: ${admission.why}.`);
-    if (!admission.grant.allows(path, "manage")) return failure(401, claimsMissing(["manage"], path));
+    if (!admission.grant.allows(path, "manage")) return this.#refuse(request.method ?? "", path);
     const at = new URL(url);
     switch (request.method) {
       case "GET":
@@ -90,6 +90,14 @@ export class Administration {
       default:
         return failure(405, `${request.method} is not known here.`);
     }
+  }
+
+  /** Whether a queue or topic exists, whoever has some key learns. */
+  #refuse(method: string, path: string): Answer {
+    const queueOrTopic = !path.startsWith("$") && !SUBSCRIPTION.test(path) && !RULE.test(path);
+    if (method === "GET" && queueOrTopic && !this.#catalog.get(path))
+      return failure(404, `There is no entity ${path}.`);
+    return failure(401, managementMissing(method, path));
   }
 
   #get(path: string, at: URL): Answer {

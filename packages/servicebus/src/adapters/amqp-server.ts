@@ -8,7 +8,7 @@ import type { Authority } from "./authority.ts";
 import type { Client } from "./client.ts";
 import { Distribution } from "./distribution.ts";
 import { type Connection, type EventContext, container as rhea } from "./rhea.ts";
-import { mechanisms, provedKey } from "./sasl.ts";
+import { mechanisms, provedByKey } from "./sasl.ts";
 import { SessionAcceptance } from "./session-acceptance.ts";
 import { SessionState } from "./session-state.ts";
 import { WorkCycle } from "./work-cycle.ts";
@@ -62,7 +62,7 @@ export class AmqpServer {
     });
     this.#door = options.door;
     this.#server = createServer((socket) => this.#door.enter(socket));
-    Object.assign(this.#container.sasl_server_mechanisms, mechanisms(options.authority.accessKey));
+    Object.assign(this.#container.sasl_server_mechanisms, mechanisms(options.authority));
     this.#listenToRhea();
   }
 
@@ -104,7 +104,8 @@ export class AmqpServer {
       receiver_options: { credit_window: 0, autoaccept: false, autosettle: false },
       sender_options: { autosettle: false, treat_modified_as_released: false },
     });
-    const access = new Access({ authority: this.#authority, now: this.#now });
+    const exists = (path: string) => (this.#namespace.queue(path) ?? this.#namespace.target(path)) !== undefined;
+    const access = new Access({ authority: this.#authority, now: this.#now, exists });
     const client: Client = { access, sessions: new Map(), socket };
     this.#clients.set(connection, client);
     socket.on("drain", () => this.#cycle.request());
@@ -125,7 +126,8 @@ export class AmqpServer {
         }
       });
     on("connection_open", ({ connection }) => {
-      if (provedKey(connection)) this.#clients.get(connection)?.access.grantByPassword();
+      const grant = provedByKey(connection);
+      if (grant) this.#clients.get(connection)?.access.grantByPassword(grant);
     });
     on("session_open", ({ connection, session }) => {
       this.#clients.get(connection)?.sessions.set(session, new SessionState(session));

@@ -5,6 +5,7 @@ import container from "rhea/lib/container.js";
 import frames from "rhea/lib/frames.js";
 import message from "rhea/lib/message.js";
 import types from "rhea/lib/types.js";
+import type { Mechanism } from "./sasl.ts";
 
 export { container, frames, message, types };
 
@@ -95,7 +96,7 @@ export interface Connection extends EventEmitter {
   close(error?: AmqpError): void;
   readonly socket: Socket;
   readonly max_frame_size: number | undefined;
-  readonly sasl_transport?: { readonly username?: string; readonly selected?: { readonly username?: string } };
+  readonly sasl_transport?: { readonly mechanism?: Mechanism; readonly selected?: { readonly mechanism?: Mechanism } };
 }
 
 export interface Terminus extends Described {

@@ -6,11 +6,13 @@ export interface AccessKey {
   readonly key: string;
   /** What whoever has the key may do. */
   readonly rights: readonly Right[];
+  /** The queue or topic it is good for; "" for the whole namespace. */
+  readonly scope: string;
 }
 
 export type TokenVerdict =
-  | { readonly ok: true; readonly expiresAt: number }
-  | { readonly ok: false; readonly why: string };
+  | { readonly ok: true; readonly expiresAt: number; readonly accessKey: AccessKey }
+  | { readonly ok: false; readonly why: string; readonly expiredAt?: number };
 
 /**
  * Checks a shared access signature, `SharedAccessSignature sr=<uri>&sig=<base64 hmac>&se=<epoch s>&skn=<key name>`, where the
@@ -19,7 +21,7 @@ export type TokenVerdict =
  */
 export function checkSharedAccessSignature(
   token: string,
-  options: { audience: string; accessKey: AccessKey; now: number },
+  options: { audience: string; accessKeys: readonly AccessKey[]; now: number },
 ): TokenVerdict {
   const prefix = "SharedAccessSignature ";
   if (!token.startsWith(prefix)) return { ok: false, why: "the token is not a shared access signature" };
@@ -35,18 +37,20 @@ export function checkSharedAccessSignature(
   const keyName = parts.get("skn");
   if (!resource || !signature || !expiry || !keyName)
     return { ok: false, why: "the token lacks one of sr, sig, se, skn" };
-  if (decode(keyName) !== options.accessKey.name) return { ok: false, why: "the key name is unknown" };
-  const expected = createHmac("sha256", options.accessKey.key).update(`${resource}\n${expiry}`).digest();
+  const ofName = options.accessKeys.filter(({ name }) => name === decode(keyName));
+  if (ofName.length === 0) return { ok: false, why: "the key name is unknown" };
   const given = Buffer.from(decode(signature), "base64");
-  if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
-    return { ok: false, why: "the signature does not fit the key" };
-  }
+  const accessKey = ofName.find(({ key }) => {
+    const expected = createHmac("sha256", key).update(`${resource}\n${expiry}`).digest();
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  });
+  if (!accessKey) return { ok: false, why: "the signature does not fit the key" };
   const expiresAt = Number(expiry) * 1000;
-  if (!(expiresAt > options.now)) return { ok: false, why: "the token has expired" };
+  if (!(expiresAt > options.now)) return { ok: false, why: "the token has expired", expiredAt: expiresAt };
   if (!covers(decode(resource), options.audience)) {
     return { ok: false, why: "the token was signed for another audience" };
   }
-  return { ok: true, expiresAt };
+  return { ok: true, expiresAt, accessKey };
 }
 
 /** What is not well encoded can be no name, signature or scope of ours. */

@@ -1,20 +1,20 @@
-import { timingSafeEqual } from "node:crypto";
+import type { Authority, Grant } from "./authority.ts";
 import type { Connection } from "./rhea.ts";
-import type { AccessKey } from "./sas.ts";
 
-interface Mechanism {
+/** One client's way through SASL. */
+export interface Mechanism {
   outcome: boolean | undefined;
   username: string | undefined;
+  /** What the key that it has shown allows. */
+  proved?: Grant;
   start(response: Buffer | undefined): void;
 }
-
-const PROVEN = "proven";
 
 /**
  * The SASL mechanisms a Service Bus client may choose. ANONYMOUS and MSSBCBS let anyone connect and prove themselves over
  * `$cbs`; PLAIN proves the key at once. rhea's own ANONYMOUS takes its user name from the peer, so it is not used.
  */
-export function mechanisms(accessKey: AccessKey): Record<string, () => Mechanism> {
+export function mechanisms(authority: Authority): Record<string, () => Mechanism> {
   const anyone = (): Mechanism => ({
     outcome: undefined,
     username: undefined,
@@ -27,20 +27,15 @@ export function mechanisms(accessKey: AccessKey): Record<string, () => Mechanism
     username: undefined,
     start(response) {
       const [, name = "", key = ""] = String(response ?? "").split("\0");
-      this.outcome = name === accessKey.name && equal(key, accessKey.key);
-      if (this.outcome) this.username = PROVEN;
+      this.proved = authority.checkPassword(name, key);
+      this.outcome = this.proved !== undefined;
     },
   });
   return { ANONYMOUS: anyone, MSSBCBS: anyone, PLAIN: plain };
 }
 
-/** Whether the peer has shown the key itself during SASL. */
-export function provedKey(connection: Connection): boolean {
+/** What a key allows that the peer has shown during SASL, if it has. */
+export function provedByKey(connection: Connection): Grant | undefined {
   const transport = connection.sasl_transport;
-  return (transport?.selected ?? transport)?.username === PROVEN;
-}
-
-function equal(given: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
-  return a.length === b.length && timingSafeEqual(a, b);
+  return (transport?.selected ?? transport)?.mechanism?.proved;
 }
