@@ -35,7 +35,7 @@ const failure = async (call: Promise<unknown>): Promise<AdministrationError> => 
 
 test("a path is read as the queue or topic that it is, with its settings, and as nothing when nothing is there", async () => {
   await using local = await broker();
-  const administration = await administrationOf(local);
+  const administration = administrationOf(local);
   expect(await administration.tier()).toBe("Standard");
   expect(await administration.entity("WORK")).toEqual({
     kind: "queue",
@@ -56,7 +56,7 @@ test("a path is read as the queue or topic that it is, with its settings, and as
 
 test("what is created and changed is read back; an update leaves other settings as they are", async () => {
   await using local = await broker();
-  const administration = await administrationOf(local);
+  const administration = administrationOf(local);
   await administration.createEntity("queue", "made", { duplicate_detection_s: 700, lock_s: 20 });
   await administration.updateEntity("queue", "made", { duplicate_detection_s: 900, deliveries_max: 3 });
   const settings = { duplicate_detection_s: 900, lock_s: 20, deliveries_max: 3, sessions: false, size_max_mb: 1024 };
@@ -69,7 +69,7 @@ test("what is created and changed is read back; an update leaves other settings 
 
 test("a subscription is made with its rule instead of the one that takes everything; rules are changed and removed", async () => {
   await using local = await broker();
-  const administration = await administrationOf(local);
+  const administration = administrationOf(local);
   await administration.createSubscription("news", "dead", { sessions: true }, { name: "dead", sql: "state = 'dead'" });
   await administration.createSubscription("news", "plain", {});
   expect(await administration.rules("news", "dead")).toEqual([
@@ -89,25 +89,25 @@ test("a subscription is made with its rule instead of the one that takes everyth
 
 test("a topic with more subscriptions than a page holds is read to its end", async () => {
   await using local = await broker();
-  const administration = await administrationOf(local);
+  const administration = administrationOf(local);
   for (let n = 0; n < 120; n++) await administration.createSubscription("news", `s${n}`, {});
   expect(await administration.subscriptions("news")).toHaveLength(121);
 });
 
 test("failures are sorted by what one can do, and hold no key", async () => {
   const local = await broker();
-  const administration = await administrationOf(local);
+  const administration = administrationOf(local);
   expect((await failure(administration.subscriptions("none"))).kind).toBe("not-found");
   expect((await failure(administration.createEntity("topic", "news", {}))).kind).toBe("conflict");
   expect((await failure(administration.createEntity("queue", "q", { lock_s: 3_600 }))).kind).toBe("refused");
 
   const wrong = local.connectionString.replace("a test's key", "another key");
-  const stranger = await openAdministration({ connectionString: wrong }, { ca: local.certificate });
+  const stranger = openAdministration({ connectionString: wrong }, { ca: local.certificate });
   const refused = await failure(stranger.entity("news"));
   expect(refused.kind).toBe("unauthorized");
   expect(refused.message).not.toContain("another key");
 
-  const suspicious = await openAdministration({ connectionString: local.connectionString });
+  const suspicious = openAdministration({ connectionString: local.connectionString });
   expect((await failure(suspicious.entity("news"))).kind).toBe("untrusted");
 
   await local.close();

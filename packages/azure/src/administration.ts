@@ -68,10 +68,7 @@ const TIMEOUT_MS = 30_000;
  * Opens the administration API of a namespace. Nothing is connected before the first call.
  * @param options.ca a certificate (PEM) to trust instead of the system's: a local Service Bus makes its own
  */
-export async function openAdministration(
-  address: ServiceBusAddress,
-  options: { ca?: string } = {},
-): Promise<Administration> {
+export function openAdministration(address: ServiceBusAddress, options: { ca?: string } = {}): Administration {
   const settings = {
     retryOptions: { maxRetries: 2, retryDelayInMs: 300 },
     ...(options.ca === undefined ? {} : { tlsOptions: { ca: options.ca } }),

@@ -161,7 +161,7 @@ test("an apply that is killed in the middle leaves what it made, and the next on
 test("what somebody else made between plan and step stops apply, which says what was done", async () => {
   await using it = await open();
   const meanwhile = async (broker: Broker) => {
-    const administration = await openAdministration(broker, { ca: broker.certificate });
+    const administration = openAdministration(broker, { ca: broker.certificate });
     await administration.createEntity("queue", "readings", { duplicate_detection_s: 600, sessions: true });
   };
   let out = "";

@@ -12,7 +12,7 @@ export type TargetOptions = { namespace?: string; connectionStringFile?: string;
 export type Target = { address: ServiceBusAddress; name: string; from: string; ca?: string };
 
 const HOW =
-  "Give --namespace NAME.servicebus.windows.net or --connection-string-file FILE, set SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING, or name a running Millrace by --data DIR.";
+  "Give --namespace NAME or --connection-string-file FILE, set SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING, or name a running Millrace by --data DIR.";
 
 /**
  * The namespace that flags name, else the bridge's own two settings, else the local Service Bus of a Millrace that runs
@@ -23,13 +23,13 @@ export async function targetOf(options: TargetOptions, { env, cwd }: World): Pro
   const { namespace, connectionStringFile: file, data } = options;
   const flags = [namespace && "--namespace", file && "--connection-string-file", data && "--data"].filter(Boolean);
   if (flags.length > 1) throw usage(`${flags.join(" and ")} name more than one namespace.`, "Give one of them.");
-  if (namespace !== undefined) return byName(namespace, "--namespace");
+  if (namespace !== undefined) return await byName(namespace, "--namespace");
   if (file !== undefined) return byKey(await readSecretFile(path.resolve(cwd, file)), file);
   if (data === undefined) {
     const { SERVICEBUS_NAMESPACE: name, SERVICEBUS_CONNECTION_STRING: key } = env;
     if (name && key)
       throw usage("SERVICEBUS_NAMESPACE and SERVICEBUS_CONNECTION_STRING are both set.", "Set one, or give a flag.");
-    if (name) return byName(name, "SERVICEBUS_NAMESPACE");
+    if (name) return await byName(name, "SERVICEBUS_NAMESPACE");
     if (key) return byKey(key, "SERVICEBUS_CONNECTION_STRING");
   }
   const directory = data ?? ".millrace";
@@ -43,12 +43,19 @@ export async function targetOf(options: TargetOptions, { env, cwd }: World): Pro
 /** Its administration API. Azure's SDK is loaded here and not before: it costs what other commands do not need. */
 export async function administrationOf({ address, ca }: Target): Promise<Administration> {
   const { openAdministration } = await import("@millrace/azure");
-  return await openAdministration(address, ca === undefined ? {} : { ca });
+  return openAdministration(address, ca === undefined ? {} : { ca });
 }
 
-function byName(name: string, from: string): Target {
-  if (!/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:\d+)?$/.test(name))
-    throw usage(`"${name}" is not the name of a namespace.`, "Write it as NAME.servicebus.windows.net.");
+async function byName(given: string, from: string): Promise<Target> {
+  if (!/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:\d+)?$/.test(given))
+    throw usage(`"${given}" is not the name of a namespace.`, "Write it as NAME, or NAME.servicebus.windows.net.");
+  const { namespaceName } = await import("@millrace/azure");
+  let name: string;
+  try {
+    name = namespaceName(given); // in the cloud that the environment names
+  } catch (cause) {
+    throw usage((cause as Error).message);
+  }
   return { address: { fullyQualifiedNamespace: name }, name, from };
 }
 

@@ -8,10 +8,7 @@ export function addAzure(program: Command, session: Session): void {
     .command("azure")
     .description("compare Azure Service Bus with what routes need, and bring it about")
     .helpCommand(false)
-    .option(
-      "--namespace <name>",
-      "NAME.servicebus.windows.net, entered with your own identity (DefaultAzureCredential)",
-    )
+    .option("--namespace <name>", "name of the namespace, entered with your own identity (DefaultAzureCredential)")
     .option("--connection-string-file <file>", "file that holds a connection string with a key that may manage")
     .addHelpText("after", WHERE);
   addPlan(azure, session);
