@@ -20,8 +20,8 @@ export type Secret = Disposable & {
    * time. Answers, when that is done, whether the current value is another one now.
    */
   refused(): Promise<boolean>;
-  /** Called after each change of the values, until disposed. */
-  onChange(listener: () => void): Disposable;
+  /** Called with the new values after each change, until disposed. What it throws is told as trouble. */
+  onChange(listener: (values: SecretValues) => void): Disposable;
 };
 
 /** Reads the values of a secret, the current one first. @throws what its place says; never with a value in it */
@@ -64,7 +64,7 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
   const every_ms = options.every_ms ?? ("keyVault" in source ? EVERY_MS.keyVault : EVERY_MS.file);
   const read = options.read ?? readerOf(source);
   const fixed = "value" in source || "env" in source || ("keyVault" in source && source.keyVault.version !== undefined);
-  const listeners = new Set<() => void>();
+  const listeners = new Set<(values: SecretValues) => void>();
   let values: SecretValues | undefined;
   let trouble: string | undefined;
   let good_ms = now();
@@ -83,7 +83,7 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
       good_ms = now();
       const changed = values !== undefined && JSON.stringify(values) !== JSON.stringify([current, ...previous]);
       values = [current, ...previous];
-      if (changed) for (const listener of listeners) listener();
+      if (changed) for (const listener of listeners) listener(values);
     } catch (cause) {
       why = (cause as Error).message;
     }

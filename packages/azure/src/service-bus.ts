@@ -1,10 +1,18 @@
-import { ServiceBusClient, type ServiceBusReceivedMessage } from "@azure/service-bus";
+import { ServiceBusClient, type ServiceBusClientOptions, type ServiceBusReceivedMessage } from "@azure/service-bus";
 import { bounded } from "./bounded.ts";
 import { credential } from "./credential.ts";
+import type { Secret } from "./secret.ts";
 import { openSender, type Sender } from "./sender.ts";
+import { openSharedAccess, type SharedAccess } from "./shared-access.ts";
 
 /** Where the namespace is: with a connection string (keys), or by name, with the process's own identity. */
 export type ServiceBusAddress = { connectionString: string } | { fullyQualifiedNamespace: string };
+
+/**
+ * A connection string that is kept somewhere, and rotated while the client is open. One of an emulator
+ * (`UseDevelopmentEmulator=true`) is read once: the SDK takes plain TCP from a whole string only.
+ */
+export type RotatedAddress = { rotated: Secret };
 
 export type ServiceBus = AsyncDisposable & {
   /** A sender of a topic or queue. The link is made on first use, and again by itself after it was lost. */
@@ -28,21 +36,23 @@ export type ServiceBusOptions = {
   webSocket?: boolean;
 };
 
-/** Opens a client. Nothing is connected before the first send or receive. */
+/** Opens a client. Nothing is connected before the first send or receive; a rotated secret is read before. */
 export async function openServiceBus(
-  address: ServiceBusAddress,
+  address: ServiceBusAddress | RotatedAddress,
   { webSocket = false }: ServiceBusOptions = {},
 ): Promise<ServiceBus> {
   const options = {
     retryOptions: RETRY,
     ...(webSocket && { webSocketOptions: (await import("./web-socket.ts")).webSocketOptions() }),
   };
-  const client =
-    "connectionString" in address
-      ? new ServiceBusClient(address.connectionString, options)
-      : new ServiceBusClient(address.fullyQualifiedNamespace, credential(), options);
+  const found = "rotated" in address ? await readAddress(address.rotated) : address;
+  const access = "credential" in found ? found : undefined;
+  const client = openClient(found, options);
   return {
-    sender: (entity) => openSender(client, entity),
+    sender: (entity) => {
+      const sender = openSender(client, entity);
+      return access ? access.heed(sender) : sender;
+    },
     subscribe({ topic, subscription }, onMessage, onError = () => {}) {
       const receiver = client.createReceiver(topic, subscription, {
         receiveMode: "peekLock",
@@ -55,6 +65,20 @@ export async function openServiceBus(
       receiver.subscribe(handlers, { autoCompleteMessages: true, maxConcurrentCalls: 64 });
       return { [Symbol.asyncDispose]: () => bounded(receiver.close()) };
     },
-    [Symbol.asyncDispose]: () => bounded(client.close()),
+    async [Symbol.asyncDispose]() {
+      access?.[Symbol.dispose]();
+      await bounded(client.close());
+    },
   };
+}
+
+async function readAddress(secret: Secret): Promise<SharedAccess | { connectionString: string }> {
+  const [connectionString] = await secret.values();
+  return /;\s*UseDevelopmentEmulator=true/.test(connectionString) ? { connectionString } : openSharedAccess(secret);
+}
+
+function openClient(address: ServiceBusAddress | SharedAccess, options: ServiceBusClientOptions): ServiceBusClient {
+  if ("connectionString" in address) return new ServiceBusClient(address.connectionString, options);
+  if ("credential" in address) return new ServiceBusClient(address.host, address.credential, options);
+  return new ServiceBusClient(address.fullyQualifiedNamespace, credential(), options);
 }

@@ -1,3 +1,4 @@
+import { namespaceName, type SecretSource, type ServiceBusAddress, secretSource } from "@millrace/azure";
 import { busSettings } from "@millrace/bus";
 import { ConfigError, HealthSettings, ServiceSettings } from "@millrace/kit";
 import Type, { type Static } from "typebox";
@@ -5,10 +6,14 @@ import Type, { type Static } from "typebox";
 /** Settings of the bridge, read from the environment. */
 export const Config = Type.Object({
   ...busSettings("bridge"),
-  SERVICEBUS_CONNECTION_STRING: Type.Optional(Type.String({ description: "with a key; for local use" })),
-  SERVICEBUS_NAMESPACE: Type.Optional(
-    Type.String({ description: "name.servicebus.windows.net, entered with the process's own identity" }),
+  SERVICEBUS_CONNECTION_STRING: Type.Optional(
+    Type.String({ description: "with a key, or where it is: @Microsoft.KeyVault(SecretUri=…) or file:PATH" }),
   ),
+  SERVICEBUS_CONNECTION_STRING_FILE: Type.Optional(Type.String({ description: "read again while it is in use" })),
+  SERVICEBUS_NAMESPACE: Type.Optional(
+    Type.String({ description: "name.servicebus.windows.net or name, entered with the process's own identity" }),
+  ),
+  SERVICEBUS_WEBSOCKETS: Type.Boolean({ default: false, description: "port 443 only, through HTTPS_PROXY if set" }),
   ROUTES_FILE: Type.Optional(Type.String({ description: "YAML or JSON; without it all outcomes go to `predictions`" })),
   BATCH_MESSAGES_MAX: Type.Integer({ default: 256, minimum: 1, maximum: 1_000, description: "outcomes of one send" }),
   BATCHES_IN_FLIGHT: Type.Integer({ default: 8, minimum: 1, maximum: 32, description: "sends under way per route" }),
@@ -25,14 +30,30 @@ export const Config = Type.Object({
 });
 export type Config = Static<typeof Config>;
 
-/** Where the namespace is. @throws ConfigError unless exactly one way is given */
-export function serviceBusAddress(config: Config) {
-  const { SERVICEBUS_CONNECTION_STRING: connectionString, SERVICEBUS_NAMESPACE: fullyQualifiedNamespace } = config;
-  if (connectionString && !fullyQualifiedNamespace) return { connectionString };
-  if (fullyQualifiedNamespace && !connectionString) return { fullyQualifiedNamespace };
-  throw new ConfigError([
-    "SERVICEBUS_CONNECTION_STRING, SERVICEBUS_NAMESPACE: set exactly one (a connection string with a key, or the namespace's name for managed identity)",
-  ]);
+/**
+ * Where the namespace is: an address, or where its connection string is kept.
+ * @throws ConfigError unless exactly one way is given
+ */
+export function serviceBusPlace(config: Config): ServiceBusAddress | { kept: SecretSource } {
+  const given = [
+    config.SERVICEBUS_NAMESPACE && (() => ({ fullyQualifiedNamespace: namespaceName(config.SERVICEBUS_NAMESPACE!) })),
+    config.SERVICEBUS_CONNECTION_STRING && (() => fromSetting(config.SERVICEBUS_CONNECTION_STRING!)),
+    config.SERVICEBUS_CONNECTION_STRING_FILE && (() => ({ kept: { file: config.SERVICEBUS_CONNECTION_STRING_FILE! } })),
+  ].filter((one) => typeof one === "function");
+  if (given.length !== 1)
+    throw new ConfigError([
+      "SERVICEBUS_CONNECTION_STRING, SERVICEBUS_CONNECTION_STRING_FILE, SERVICEBUS_NAMESPACE: set exactly one (a connection string with a key, or the namespace's name for managed identity)",
+    ]);
+  try {
+    return given[0]!();
+  } catch (cause) {
+    throw new ConfigError([(cause as Error).message]);
+  }
+}
+
+function fromSetting(text: string): { connectionString: string } | { kept: SecretSource } {
+  const source = secretSource(text, "SERVICEBUS_CONNECTION_STRING");
+  return "value" in source ? { connectionString: source.value } : { kept: source };
 }
 
 /** Where too large bodies go; undefined when they are to go nowhere. @throws ConfigError when two places are given */

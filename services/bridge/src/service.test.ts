@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openServiceBus } from "@millrace/azure";
 import { startAzurite } from "@millrace/azure/testing";
@@ -266,3 +268,38 @@ it("a route that is changed under load loses and doubles nothing, and one that i
 }, 120_000);
 
 type Ready = { checks: Record<string, unknown> };
+
+it("the key of the namespace is changed under load: with the new one in its file the bridge goes on, and loses nothing", async () => {
+  await using around = await surroundings();
+  const { tls } = around;
+  const file = path.join(around.dir, "connection-string");
+  await writeFile(file, tls.connectionString(around.key));
+  const first = await around.startServiceBus();
+  const { healthUrl, log } = await around.startBridge({
+    SERVICEBUS_CONNECTION_STRING: "",
+    SERVICEBUS_CONNECTION_STRING_FILE: file,
+    NODE_EXTRA_CA_CERTS: tls.certificateFile,
+    BATCH_MESSAGES_MAX: "20",
+  });
+  const total = 3_000;
+  const storing = (async () => {
+    for (let at = 0; at < total; at += 100) {
+      await storeOutcomes(around.inference, 100);
+      await sleep(30);
+    }
+  })();
+  await eventually(async () => expect((await around.consumer()).ack_floor.consumer_seq).toBeGreaterThan(200));
+  await end(first, "SIGKILL"); // whoever rotates a key ends what was signed with the old one
+  await around.startServiceBus({ SHARED_ACCESS_KEY: "another key for tests" });
+  await eventually(async () => expect(await (await fetch(`${healthUrl}/readyz`)).text()).toMatch(/nauthorized/), {
+    within_ms: 40_000,
+  });
+  await writeFile(file, tls.connectionString("another key for tests"));
+  await storing;
+  await acked(around, total, 60_000);
+  expect(await around.receive(total, "predictions", "another key for tests")).toEqual({
+    messages: total,
+    distinct: total,
+  });
+  expect(log()).not.toMatch(/key for tests|sig=/);
+}, 180_000);

@@ -14,6 +14,7 @@ import { freePort, natsServer } from "@millrace/testkit";
 export type Surroundings = Awaited<ReturnType<typeof surroundings>>;
 
 const KEY = "a key for tests";
+const LOG_CHARACTERS_MAX = 4_000_000;
 /** A message too many would come right behind the others. */
 const QUIET_MS = 500;
 const log = createLogger("test", process.env.TEST_LOG_LEVEL ?? "silent");
@@ -74,16 +75,27 @@ export async function surroundings() {
     operator,
     inference,
     connectionString,
+    dir,
+    /** As a namespace in Azure has it: over TLS. */
+    tls: {
+      connectionString: (key: string) =>
+        `Endpoint=sb://localhost:${port}/;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=${key}`,
+      /** There once Service Bus was started. */
+      certificateFile: path.join(dataDir, "tls-certificate.pem"),
+    },
+    key: KEY,
     /** Starts Service Bus on the same port and folder each time. */
-    async startServiceBus(): Promise<ChildProcess> {
+    async startServiceBus(env: Record<string, string> = {}): Promise<ChildProcess> {
       const script = path.join(import.meta.dirname, "../../../../packages/servicebus/src/main.ts");
       const settings = { CONFIG_FILE: configFile, PORT: String(port), DATA_DIR: dataDir, SHARED_ACCESS_KEY: KEY };
-      const child = launch(script, settings);
+      const child = launch(script, { ...settings, ...env });
       await line(child, (entry) => entry.event === "listening");
       return child;
     },
     /** Starts the bridge; `healthUrl` serves `/readyz` and `/metrics`. */
-    async startBridge(settings: Record<string, string> = {}): Promise<{ process: ChildProcess; healthUrl: string }> {
+    async startBridge(
+      settings: Record<string, string> = {},
+    ): Promise<{ process: ChildProcess; healthUrl: string; log: () => string }> {
       const child = launch(path.join(import.meta.dirname, "../main.ts"), {
         NATS_URL: nats.url,
         NATS_PASSWORD: nats.passwordOf("bridge"),
@@ -91,8 +103,12 @@ export async function surroundings() {
         LOG_LEVEL: "debug", // names the health port
         ...settings,
       });
+      let log = "";
+      child.stdout!.on("data", (bytes: Buffer) => {
+        if (log.length < LOG_CHARACTERS_MAX) log += bytes.toString();
+      });
       const { health_port } = await line(child, (entry) => "health_port" in entry);
-      return { process: child, healthUrl: `http://127.0.0.1:${health_port}` };
+      return { process: child, healthUrl: `http://127.0.0.1:${health_port}`, log: () => log };
     },
     async routesFile(routes: readonly object[]): Promise<string> {
       const file = path.join(dir, "routes.json");
@@ -107,8 +123,8 @@ export async function surroundings() {
      * Reads a topic's subscription until `expected` messages have come and no more follow: how many, and how many
      * different ones. What a crash doubled would show here.
      */
-    async receive(expected: number, topic = "predictions"): Promise<{ messages: number; distinct: number }> {
-      await using serviceBus = await openServiceBus({ connectionString });
+    async receive(expected: number, topic = "predictions", key = KEY): Promise<{ messages: number; distinct: number }> {
+      await using serviceBus = await openServiceBus({ connectionString: connectionString.replace(KEY, key) });
       const seen = new Map<unknown, number>();
       let messages = 0;
       await using _reader = serviceBus.subscribe({ topic, subscription: "enterprise" }, ({ messageId }) => {
