@@ -15,7 +15,8 @@ export async function startAzurite(port?: number) {
   const directory = await mkdtemp(path.join(tmpdir(), "azurite-"));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
   const at = port ?? (await freePort());
-  const script = createRequire(import.meta.url).resolve("azurite/dist/src/blob/main.js");
+  const require = createRequire(import.meta.url);
+  const script = require.resolve("azurite/dist/src/blob/main.js");
   const options = ["--blobHost", "127.0.0.1", "--blobPort", String(at), "--inMemoryPersistence"];
   const child = spawn(
     process.execPath,
