@@ -213,6 +213,22 @@ export const MUTATIONS: readonly Mutation[] = [
     test: "services/bridge/src/domain/outbox.test.ts",
   },
   {
+    name: "short-window-kept",
+    about: "a duplicate detection window shorter than the promised outage is not kept, and plan says so",
+    file: "packages/cli/src/azure/plan.ts",
+    find: "const short = outage !== undefined && window_s! < outage.seconds;",
+    replace: "const short = false as boolean;",
+    test: "packages/cli/src/azure/plan.test.ts",
+  },
+  {
+    name: "half-applied",
+    about: "with something refused, azure apply changes nothing",
+    file: "packages/cli/src/commands/azure-plan.ts",
+    find: "if (plan.refusals.length > 0) return session.end(EXIT.refused);",
+    replace: "",
+    test: "packages/cli/src/azure.test.ts",
+  },
+  {
     name: "decided-twice",
     about: "a dead letter has one place for one decision",
     file: bus("redrive.ts"),

@@ -8,7 +8,7 @@ import { openAdministration } from "@millrace/azure";
 import { type Broker, type BrokerConfig, start } from "@millrace/servicebus";
 import { expect, test } from "vitest";
 import { run } from "./run.ts";
-import { millrace } from "./testing/api.ts";
+import { millrace, startApi } from "./testing/api.ts";
 
 type Namespace = BrokerConfig["UserConfig"]["Namespaces"][number];
 
@@ -187,6 +187,18 @@ test("what somebody else made between plan and step stops apply, which says what
   expect(error).toContain('4 of 5 steps were done; "create queue readings" and what follows were not.');
   expect(error).toContain("Somebody else was faster");
   expect((await it.azure(["plan"])).code).toBe(0);
+});
+
+test("routes that a project put over the API are wanted too, when they are asked for", async () => {
+  await using it = await open(TOPIC(DETECTS));
+  await using api = await startApi(() => ({ json: { routes: [{ name: "a", queue: "alerts", outage_max_s: 900 }] } }));
+  await it.routes("routes: [{ name: a, topic: predictions }]");
+  const env = { MILLRACE_URL: api.url, MILLRACE_TOKEN: "t", MILLRACE_TENANT: "acme", MILLRACE_PROJECT: "plant" };
+  expect((await it.azure(["plan"], { env })).code).toBe(0);
+  const plan = await it.azure(["plan", "--project-routes"], { env });
+  expect(api.asked).toMatchObject([{ path: "/v1/acme/plant/routes" }]);
+  expect(plan.code).toBe(4);
+  expect(plan.out).toMatch(/\+ create queue alerts\n.*ids kept for: 900 s/);
 });
 
 test("a key that is not accepted, a server that is away and one that is not trusted are told apart, without the key", async () => {

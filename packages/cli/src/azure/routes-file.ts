@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
-import { RoutesFile } from "@millrace/contracts";
+import { type Route, RoutesFile } from "@millrace/contracts";
 import { usage } from "../failure.ts";
 import { type WantedEntity, wantedOf } from "./wanted.ts";
 
 /**
- * What a routes file (YAML, of which JSON is a part) wants of Service Bus.
+ * What a routes file (YAML, of which JSON is a part) and other routes want of Service Bus.
  * @throws Failure naming every mistake in it
  */
-export async function readWanted(file: string): Promise<WantedEntity[]> {
+export async function readWanted(file: string, others: readonly Route[] = []): Promise<WantedEntity[]> {
   const [{ parse }, { Value }] = await Promise.all([import("yaml"), import("typebox/value")]);
   let content: unknown;
   try {
@@ -18,7 +18,7 @@ export async function readWanted(file: string): Promise<WantedEntity[]> {
   const mistakes = Value.Errors(RoutesFile, content).map(
     ({ instancePath, message, params }) => `${instancePath || "the file"} ${message}${extraOf(params)}`,
   );
-  const wanted = mistakes.length > 0 ? { ok: false as const, mistakes } : wantedOf(content as RoutesFile);
+  const wanted = mistakes.length > 0 ? { ok: false as const, mistakes } : wantedOf(content as RoutesFile, others);
   if (wanted.ok) return wanted.entities;
   throw usage(
     `The routes file ${file} is wrong: ${wanted.mistakes.join("; ")}.`,

@@ -1,6 +1,7 @@
 import type { EntityKind, EntitySettings, Rule } from "@millrace/azure";
 import {
   OUTAGE_MAX_S_DEFAULT,
+  type Route,
   type RoutesFile,
   routeMistakes,
   type Source,
@@ -27,8 +28,15 @@ export type WantedSubscription = {
   rules?: Rule[];
 };
 
-/** @returns the entities in the order in which they are named, or every contradiction in the file */
-export function wantedOf(file: RoutesFile): { ok: true; entities: WantedEntity[] } | { ok: false; mistakes: string[] } {
+/**
+ * @param others routes in force beside those of the file; one that takes the place of the file's is wanted beside it,
+ *   since it may be deleted again
+ * @returns the entities in the order in which they are named, or every contradiction
+ */
+export function wantedOf(
+  file: RoutesFile,
+  others: readonly Route[] = [],
+): { ok: true; entities: WantedEntity[] } | { ok: false; mistakes: string[] } {
   const mistakes: string[] = [];
   const say = (mistake: string): void => void mistakes.push(mistake);
   const entities = new Map<string, WantedEntity>();
@@ -53,7 +61,7 @@ export function wantedOf(file: RoutesFile): { ok: true; entities: WantedEntity[]
   unique("routes", file.routes, say);
   unique("sources", file.sources ?? [], say);
 
-  for (const route of file.routes) {
+  for (const route of [...file.routes, ...others]) {
     const by = `route ${route.name}`;
     const wrong = routeMistakes(route);
     for (const { at, message } of wrong) say(`${by}: ${at} ${message}`);

@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { Administration } from "@millrace/azure";
+import type { Route, RouteList } from "@millrace/contracts";
 import type { Command } from "commander";
 import { doStep } from "../azure/apply.ts";
 import { failureOf } from "../azure/failure.ts";
@@ -8,28 +9,27 @@ import { readActual } from "../azure/read.ts";
 import { readWanted } from "../azure/routes-file.ts";
 import { administrationOf, type Target, type TargetOptions, targetOf } from "../azure/target.ts";
 import type { WantedEntity } from "../azure/wanted.ts";
+import { projectOf } from "../connection.ts";
 import { EXIT, usage } from "../failure.ts";
 import { planText, stepLine } from "../print/plan.ts";
 import type { World } from "../world.ts";
 import type { Session } from "./session.ts";
 
-type Options = TargetOptions & { routes: string; json?: true; yes?: true };
+type Options = TargetOptions & { routes: string; projectRoutes?: true; json?: true; yes?: true };
 
 const EXIT_OF = { nothing: EXIT.ok, pending: EXIT.pending, refused: EXIT.refused } as const;
 
 /** `millrace azure plan`: what is missing at Service Bus, without changing anything. */
 export function addPlan(azure: Command, session: Session): void {
-  azure
-    .command("plan")
+  fromRoutes(azure.command("plan"))
     .description(
       "show what is missing or different at Service Bus; changes nothing. Exits with 4 when apply would change something",
     )
-    .requiredOption("--routes <file>", "the bridge's routes file (YAML or JSON)")
     .option("--json", "as JSON")
     .action(async (_: object, command: Command) => {
       const options = command.optsWithGlobals<Options>();
       const { world } = session;
-      const { target, compare } = await open(options, world);
+      const { target, compare } = await open(options, command, session);
       const plan = await compare();
       const verdict = verdictOf(plan);
       if (options.json) world.out(`${JSON.stringify({ namespace: target.name, verdict, ...plan }, null, 2)}\n`);
@@ -40,15 +40,13 @@ export function addPlan(azure: Command, session: Session): void {
 
 /** `millrace azure apply`: shows the plan, asks, does it step by step, and reads again whether it is so. */
 export function addApply(azure: Command, session: Session): void {
-  azure
-    .command("apply")
+  fromRoutes(azure.command("apply"))
     .description("show the plan, ask, and bring it about step by step; may be interrupted and given again")
-    .requiredOption("--routes <file>", "the bridge's routes file (YAML or JSON)")
     .option("--yes", "do not ask")
     .action(async (_: object, command: Command) => {
       const options = command.optsWithGlobals<Options>();
       const { world } = session;
-      const { target, administration, compare } = await open(options, world);
+      const { target, administration, compare } = await open(options, command, session);
       const plan = await compare();
       world.out(`${heading(target, options.routes)}\n${planText(plan)}`);
       if (plan.refusals.length > 0) return session.end(EXIT.refused); // half of it might be worse than nothing
@@ -64,11 +62,23 @@ export function addApply(azure: Command, session: Session): void {
     });
 }
 
-async function open(options: Options, world: World) {
-  const wanted = await readWanted(path.resolve(world.cwd, options.routes));
+const fromRoutes = (command: Command): Command =>
+  command
+    .requiredOption("--routes <file>", "the bridge's routes file (YAML or JSON)")
+    .option("--project-routes", "and the routes that a project put over the API (--tenant, --project)");
+
+async function open(options: Options, command: Command, session: Session) {
+  const { world } = session;
+  const others = options.projectRoutes ? await projectRoutes(command, session) : [];
+  const wanted = await readWanted(path.resolve(world.cwd, options.routes), others);
   const target = await targetOf(options, world);
   const administration = await orFailure(target, administrationOf(target));
   return { target, administration, compare: () => compareWith(administration, target, wanted) };
+}
+
+async function projectRoutes(command: Command, session: Session): Promise<Route[]> {
+  const { connection, client } = await session.connect(command);
+  return (await client.json<RouteList>("listRoutes", { params: projectOf(connection) })).routes;
 }
 
 const compareWith = async (administration: Administration, target: Target, wanted: WantedEntity[]): Promise<Plan> =>
