@@ -8,6 +8,7 @@ Azure's SDK. What it does with a message takes effect once, however often the me
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 
 from azure.servicebus import NEXT_AVAILABLE_SESSION, AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusError
@@ -61,20 +62,20 @@ def receive(client: ServiceBusClient, settings: Settings, store: Store, stopping
 
 def receive_session(client: ServiceBusClient, settings: Settings, store: Store, stopping: threading.Event) -> None:
     """Holds the next session until it has no messages for a while."""
-    with AutoLockRenewer(max_lock_renewal_duration=RENEW_S) as renewer:
+    with ExitStack() as stack:
+        renewer = stack.enter_context(AutoLockRenewer(max_lock_renewal_duration=RENEW_S))
         options = {"session_id": NEXT_AVAILABLE_SESSION, "max_wait_time": IDLE_S, "auto_lock_renewer": renewer}
         try:
-            receiver = open_receiver(client, settings, **options).__enter__()
+            receiver = stack.enter_context(open_receiver(client, settings, **options))
         except OperationTimeoutError:
             return  # no session has messages just now
-        with receiver:
-            while not stopping.is_set():
-                # One at a time: of several, those behind one that goes back would overtake it.
-                messages = receiver.receive_messages(max_message_count=1, max_wait_time=IDLE_S)
-                if not messages:
-                    return
-                if not handle(receiver, messages[0], store):
-                    stopping.wait(PAUSE_S)
+        while not stopping.is_set():
+            # One at a time: of several, those behind one that goes back would overtake it.
+            messages = receiver.receive_messages(max_message_count=1, max_wait_time=IDLE_S)
+            if not messages:
+                return
+            if not handle(receiver, messages[0], store):
+                stopping.wait(PAUSE_S)
 
 
 def open_receiver(client: ServiceBusClient, settings: Settings, **options) -> ServiceBusReceiver:
