@@ -8,6 +8,7 @@ import {
 import { AdministrationError, toAdministrationError } from "./administration-failure.ts";
 import { credential } from "./credential.ts";
 import { durationOf, secondsOf } from "./duration.ts";
+import type { MessageOrigin } from "./receiver.ts";
 import type { ServiceBusAddress } from "./service-bus.ts";
 
 /** A path of a namespace is a queue or a topic, never both. */
@@ -58,6 +59,8 @@ export type Administration = {
   /** Another filter under the same name; an action that it had is gone. */
   updateRule(topic: string, subscription: string, rule: Rule): Promise<void>;
   deleteRule(topic: string, subscription: string, name: string): Promise<void>;
+  /** How many messages are dead-lettered there. */
+  deadLetters(of: MessageOrigin): Promise<number>;
 };
 
 /** A topic has at most 2,000 subscriptions, and a subscription as many rules: pages of 100, and some to spare. */
@@ -117,6 +120,14 @@ export function openAdministration(address: ServiceBusAddress, options: { ca?: s
       }),
     deleteRule: (topic, subscription, name) =>
       sorted(async () => void (await client.deleteRule(topic, subscription, name, bound))),
+    deadLetters: (of) =>
+      sorted(async () => {
+        const found =
+          "queue" in of
+            ? await client.getQueueRuntimeProperties(of.queue, bound)
+            : await client.getSubscriptionRuntimeProperties(of.topic, of.subscription, bound);
+        return found.deadLetterMessageCount ?? 0;
+      }),
   };
 }
 

@@ -13,6 +13,8 @@ export type OutgoingMessage = Pick<
   | "sessionId"
   | "partitionKey"
   | "timeToLive"
+  | "replyTo"
+  | "replyToSessionId"
 > & { body: Buffer };
 
 export type SendResult = { ok: true } | ({ ok: false } & SendFailure);

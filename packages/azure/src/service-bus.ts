@@ -1,8 +1,12 @@
 import { ServiceBusClient, type ServiceBusClientOptions, type ServiceBusReceivedMessage } from "@azure/service-bus";
 import { bounded } from "./bounded.ts";
 import { credential } from "./credential.ts";
+import { type PeekedMessage, peek } from "./peek.ts";
+import { type MessageOrigin, openReceiver, type ReceiveOptions, type Receiver } from "./receiver.ts";
+import { type RedriveOptions, redriveDeadLetters } from "./redrive.ts";
 import type { Secret } from "./secret.ts";
 import { openSender, type Sender } from "./sender.ts";
+import { openSessionReceiver, type SessionReceiveOptions } from "./session-receiver.ts";
 import { openSharedAccess, type SharedAccess } from "./shared-access.ts";
 
 /** Where the namespace is: with a connection string (keys), or by name, with the process's own identity. */
@@ -15,8 +19,18 @@ export type ServiceBusAddress = { connectionString: string } | { fullyQualifiedN
 export type RotatedAddress = { rotated: Secret };
 
 export type ServiceBus = AsyncDisposable & {
+  /** Name of the namespace's host. */
+  readonly host: string;
   /** A sender of a topic or queue. The link is made on first use, and again by itself after it was lost. */
   sender(entity: string): Sender;
+  /** Receives in peek-lock mode; what is received is settled by whom it is given to. */
+  receive(from: MessageOrigin, options: ReceiveOptions): Receiver;
+  /** The same of an entity that requires sessions. */
+  receiveSessions(from: MessageOrigin, options: SessionReceiveOptions): Receiver;
+  /** Looks at messages, or dead letters, and takes none. @throws what the SDK throws */
+  peek(from: MessageOrigin, options: { count: number; deadLetters?: boolean }): Promise<PeekedMessage[]>;
+  /** Moves dead letters back to where they came from; answers how many. @throws what the SDK throws */
+  redrive(from: MessageOrigin, options: RedriveOptions): Promise<number>;
   /**
    * Receives from a subscription in peek-lock mode and completes each message that the callback took; one that it
    * threw on is abandoned. A body is the bytes as they were sent. Ends when disposed.
@@ -49,10 +63,15 @@ export async function openServiceBus(
   const access = "credential" in found ? found : undefined;
   const client = openClient(found, options);
   return {
+    host: client.fullyQualifiedNamespace,
     sender: (entity) => {
       const sender = openSender(client, entity);
       return access ? access.heed(sender) : sender;
     },
+    receive: (from, options) => openReceiver(client, from, options),
+    receiveSessions: (from, options) => openSessionReceiver(client, from, options),
+    peek: (from, options) => peek(client, from, options),
+    redrive: (from, options) => redriveDeadLetters(client, from, options),
     subscribe({ topic, subscription }, onMessage, onError = () => {}) {
       const receiver = client.createReceiver(topic, subscription, {
         receiveMode: "peekLock",

@@ -65,6 +65,7 @@ export {
   answerSubmissions,
   type SubmissionAnswer,
   type SubmissionCall,
+  submissionBytesMax,
   submitRequest,
 } from "./submissions.ts";
 export { openTable, type Table } from "./tables.ts";

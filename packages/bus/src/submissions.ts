@@ -1,4 +1,5 @@
 import {
+  LIMITS,
   PROBLEM_MEDIA_TYPE,
   type ProblemDocument,
   parseSubmissionSubject,
@@ -26,6 +27,13 @@ export type SubmissionCall = SubmissionPlace & {
 export type SubmissionAnswer =
   | { ok: true; submission: Submission }
   | { ok: false; problem: ProblemDocument; retry_after_s?: number };
+
+/** Room for the headers of a submission. */
+const HEADERS_BYTES = 16 * 1024;
+
+/** Longest body that can be submitted: what ingest takes, or what the server carries if that is less. */
+export const submissionBytesMax = (bus: Bus): number =>
+  Math.min(LIMITS.body_bytes, (bus.nc.info?.max_payload ?? LIMITS.body_bytes) - HEADERS_BYTES);
 
 const RETRY_AFTER = "retry-after";
 

@@ -99,6 +99,11 @@ export const ERRORS = {
     title: "A query parameter cannot be used",
     fix: "See the parameter's description in the API documents.",
   },
+  "invalid-property": {
+    status: 400,
+    title: "A property of the Service Bus message cannot be used",
+    fix: "See the table of properties in the bridge's README.",
+  },
   unauthenticated: {
     status: 401,
     title: "The request carries no valid token",

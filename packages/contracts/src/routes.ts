@@ -1,6 +1,7 @@
 import Type from "typebox";
 import { Condition } from "./condition.ts";
-import { OUTCOME_STATES, TOKEN_PATTERN } from "./subjects.ts";
+import { REPLY_PREFIX, replyDestination } from "./streams.ts";
+import { isToken, OUTCOME_STATES, TOKEN_PATTERN } from "./subjects.ts";
 import { parseTemplate, Template } from "./template.ts";
 
 /**
@@ -102,6 +103,8 @@ export function routeMistakes(route: Route): { at: string; message: string }[] {
   const wrong = (at: string, text: string) => mistakes.push({ at, message: text });
   if ((route.topic === undefined) === (route.queue === undefined))
     wrong("/", "names both or neither of topic and queue: give exactly one");
+  if (route.name.startsWith(REPLY_PREFIX))
+    wrong("/name", `begins with "${REPLY_PREFIX}", which names the replies of a source: choose another`);
   if (route.state === "dead" && (route.when || message.per === "row"))
     wrong("/state", "takes dead letters only, which have no outputs: `when` and `per: row` would match nothing");
   const templates = { subject: message.subject, session_id: message.session_id, partition_key: message.partition_key };
@@ -143,6 +146,18 @@ export const Source = Type.Object(
   { ...closed, title: "Source", description: "Either `queue`, or `topic` and `subscription`, is given" },
 );
 export type Source = Type.Static<typeof Source>;
+
+/** What a schema cannot say of a source: each mistake with its JSON pointer. */
+export function sourceMistakes({ name, queue, topic, subscription }: Source): { at: string; message: string }[] {
+  const mistakes: { at: string; message: string }[] = [];
+  const isQueue = queue !== undefined && topic === undefined && subscription === undefined;
+  const isSubscription = queue === undefined && topic !== undefined && subscription !== undefined;
+  if (!isQueue && !isSubscription)
+    mistakes.push({ at: "/", message: "names a queue, or a topic with its subscription: give either" });
+  if (!isToken(replyDestination(name)))
+    mistakes.push({ at: "/name", message: `is too long: with "${REPLY_PREFIX}" before it, it names its replies` });
+  return mistakes;
+}
 
 /** A subscription that a deployment wants, with the rules that select its messages. */
 export const SubscriptionPlan = Type.Object(

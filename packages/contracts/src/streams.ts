@@ -98,6 +98,11 @@ export const CONSUMER_METADATA = {
   since: "millrace-since",
 } as const;
 
+/** Names the replies of a source where routes and rules have their names: in consumers, effects and delivery events. */
+export const replyDestination = (source: string): string => `${REPLY_PREFIX}${source}`;
+/** No route's name begins so. */
+export const REPLY_PREFIX = "reply-";
+
 /** Name of a durable consumer: built from checked tokens only. `=` parts them, which no token can hold. */
 export const consumerName = {
   /** One per lane, so that no tenant, model or priority stops another. */
@@ -107,4 +112,5 @@ export const consumerName = {
   notifier: (rule: string) => `notifier-${rule}`,
   audit: (stream: "OUTCOMES" | "EVENTS") => `audit-${stream.toLowerCase()}`,
   bridge: (route: string) => `bridge-${route}`,
+  bridgeReply: (source: string) => `bridge-${replyDestination(source)}`,
 } as const;

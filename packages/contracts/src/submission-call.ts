@@ -1,4 +1,4 @@
-import Type from "typebox";
+import Type, { type TObject } from "typebox";
 import { REQUEST_HEADERS } from "./envelope.ts";
 import type { ErrorCode } from "./errors.ts";
 import { OPERATIONS } from "./http/operations.ts";
@@ -36,7 +36,7 @@ export const PRINCIPAL_HEADER = "millrace-principal";
 const { prefer: _, ...shared } = OPERATIONS.submitRequest.headers!.properties;
 
 /** Headers of a submission: those of the HTTP route but `Prefer`, since the outcome does not come as the answer. */
-export const SubmissionHeaders = Type.Object({
+export const SubmissionHeaders: TObject = Type.Object({
   ...shared,
   [PRINCIPAL_HEADER]: Type.String({
     pattern: "^[A-Za-z0-9._:@/-]{1,128}$",

@@ -25,6 +25,26 @@ export const Config = Type.Object({
   ),
   BLOB_CONNECTION_STRING: Type.Optional(Type.String({ description: "instead, with a key; for local use" })),
   BLOB_CONTAINER: Type.String({ default: "outcomes", pattern: "^[a-z0-9](?:-?[a-z0-9]){2,62}$" }),
+  INBOUND_MESSAGES_MAX: Type.Integer({
+    default: 32,
+    minimum: 1,
+    maximum: 1_000,
+    description: "messages in hand per source without sessions",
+  }),
+  INBOUND_SESSIONS_MAX: Type.Integer({ default: 8, minimum: 1, maximum: 64, description: "sessions held per source" }),
+  INBOUND_SESSION_IDLE_MS: Type.Integer({
+    default: 1_000,
+    minimum: 10,
+    maximum: 60_000,
+    description: "a session without messages for so long is released",
+  }),
+  INBOUND_HOLD_MAX_S: Type.Integer({
+    default: 3_600,
+    minimum: 1,
+    maximum: 86_400,
+    description:
+      "how long a message is held while requests are not taken; then it is given back, which counts as a delivery",
+  }),
   ...HealthSettings,
   ...ServiceSettings,
 });

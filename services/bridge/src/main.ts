@@ -4,6 +4,7 @@ import { runService } from "@millrace/kit";
 import { openNamespace } from "./adapters/namespace.ts";
 import { readRoutesFile } from "./adapters/routes-file.ts";
 import { blobAddress, Config } from "./config.ts";
+import { openInbound } from "./inbound.ts";
 import { openOutbound } from "./outbound.ts";
 
 await runService("bridge", Config, async (scope) => {
@@ -13,4 +14,5 @@ await runService("bridge", Config, async (scope) => {
   const serviceBus = scope.use(await openNamespace(scope));
   const bus = await openBus(scope);
   scope.use(await openOutbound(scope, { bus, serviceBus, blobs, routes: file.routes }));
+  scope.use(await openInbound(scope, { bus, serviceBus, sources: file.sources ?? [] }));
 });

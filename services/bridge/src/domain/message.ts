@@ -79,7 +79,8 @@ function mapping({ subject, session_id, partition_key, properties = {}, ttl_s }:
   };
 }
 
-function whole(outcome: StoredOutcome, route: string): OutgoingMessage {
+/** A whole outcome as a message; `destination` names the effect, a route's name or a reply. */
+export function whole(outcome: StoredOutcome, route: string): OutgoingMessage {
   const { record, envelope, body } = outcome;
   const completed = record.state === "done" ? InferenceCompleted : InferenceDeadLettered;
   const properties: OutgoingMessage["applicationProperties"] = toAmqpProperties(envelope);

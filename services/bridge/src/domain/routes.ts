@@ -1,4 +1,4 @@
-import { isToken, type Route, RoutesFile, routeMistakes } from "@millrace/contracts";
+import { isToken, type Route, RoutesFile, routeMistakes, sourceMistakes } from "@millrace/contracts";
 import { Value } from "typebox/value";
 
 /** Without a routes file: everything goes to one topic. */
@@ -15,6 +15,13 @@ export function parseRoutesFile(value: unknown): { ok: true; file: RoutesFile } 
   const twice = file.routes.filter(
     ({ name }, index) => file.routes.findIndex((other) => other.name === name) !== index,
   );
+  const { sources = [] } = file;
+  for (const [index, source] of sources.entries()) {
+    for (const { at, message } of sourceMistakes(source))
+      mistakes.push(`/sources/${index}${at === "/" ? "" : at} ${message}`);
+    if (sources.findIndex((other) => other.name === source.name) !== index)
+      mistakes.push(`the name "${source.name}" is used by two sources; it is part of the key of their requests`);
+  }
   for (const { name } of twice) mistakes.push(`the name "${name}" is used by two routes; it names a durable consumer`);
   return mistakes.length > 0 ? { ok: false, mistakes } : { ok: true, file };
 }

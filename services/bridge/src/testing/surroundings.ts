@@ -20,7 +20,7 @@ const QUIET_MS = 500;
 const log = createLogger("test", process.env.TEST_LOG_LEVEL ?? "silent");
 
 /** Two topics with one subscription each; `small` takes messages of up to 4 KiB. */
-const entities = {
+const outboundEntities = {
   UserConfig: {
     Namespaces: [
       {
@@ -41,7 +41,8 @@ const entities = {
   },
 };
 
-export async function surroundings() {
+/** @param entities in the form of the official emulator's Config.json */
+export async function surroundings(entities: object = outboundEntities) {
   const stack = new AsyncDisposableStack();
   const dir = await mkdtemp(path.join(tmpdir(), "bridge-"));
   stack.defer(() => rm(dir, { recursive: true, force: true }));
@@ -84,6 +85,8 @@ export async function surroundings() {
       certificateFile: path.join(dataDir, "tls-certificate.pem"),
     },
     key: KEY,
+    /** Starts a process that ends with the test. */
+    launch,
     /** Starts Service Bus on the same port and folder each time. */
     async startServiceBus(env: Record<string, string> = {}): Promise<ChildProcess> {
       const script = path.join(import.meta.dirname, "../../../../packages/servicebus/src/main.ts");
@@ -150,7 +153,7 @@ export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<
 }
 
 /** The first JSON line of a process that fits. */
-function line(
+export function line(
   child: ChildProcess,
   fits: (entry: Record<string, unknown>) => boolean,
 ): Promise<Record<string, unknown>> {
