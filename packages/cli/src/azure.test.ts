@@ -189,6 +189,30 @@ test("what somebody else made between plan and step stops apply, which says what
   expect((await it.azure(["plan"])).code).toBe(0);
 });
 
+test("the connection string is read where the bridge's settings say that it is kept", async () => {
+  await using it = await open();
+  await writeFile(path.join(it.cwd, "key"), `${it.broker.connectionString}\n`);
+  const certificate = { NODE_EXTRA_CA_CERTS: path.join(it.cwd, "certificate.pem") };
+  const settings = [
+    { SERVICEBUS_CONNECTION_STRING_FILE: "key" },
+    { SERVICEBUS_CONNECTION_STRING: `file:${it.cwd}/key` },
+  ];
+  for (const setting of settings) {
+    const args = [path.join(import.meta.dirname, "main.ts"), "azure", "plan", "--routes", "routes.yaml"];
+    const child = spawn(process.execPath, args, {
+      cwd: it.cwd,
+      env: { PATH: process.env.PATH, ...certificate, ...setting },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let out = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    expect(await once(child, "exit")).toEqual([4, null]);
+    expect(out).toContain(`(${Object.keys(setting)[0]})`);
+  }
+});
+
 test("routes that a project put over the API are wanted too, when they are asked for", async () => {
   await using it = await open(TOPIC(DETECTS));
   await using api = await startApi(() => ({ json: { routes: [{ name: "a", queue: "alerts", outage_max_s: 900 }] } }));
@@ -224,7 +248,19 @@ test("a key that is not accepted, a server that is away and one that is not trus
 
 test.each<[string, string[], Record<string, string>, string]>([
   ["two flags name a namespace", ["--namespace", "a.b.c", "--data", "x"], {}, "name more than one namespace"],
-  ["two settings name one", [], { SERVICEBUS_NAMESPACE: "a.b.c", SERVICEBUS_CONNECTION_STRING: "x" }, "are both set"],
+  [
+    "two settings name one",
+    [],
+    { SERVICEBUS_NAMESPACE: "a.b.c", SERVICEBUS_CONNECTION_STRING: "x" },
+    "SERVICEBUS_NAMESPACE and SERVICEBUS_CONNECTION_STRING are set",
+  ],
+  [
+    "a Key Vault reference is none",
+    [],
+    { SERVICEBUS_CONNECTION_STRING: "@Microsoft.KeyVault(s3cret)" },
+    "a Key Vault reference has SecretUri",
+  ],
+  ["a file with the key is not there", ["--connection-string-file", "none"], {}, "none"],
   ["nothing names one", ["--data", "elsewhere"], {}, "No Millrace runs in"],
   ["a connection string is none", [], { SERVICEBUS_CONNECTION_STRING: "Endpoint=sb://a;s3cret" }, "with a key"],
   ["a namespace is given as an address", ["--namespace", "sb://a/"], {}, "is not the name of a namespace"],

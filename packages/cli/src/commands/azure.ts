@@ -16,5 +16,5 @@ export function addAzure(program: Command, session: Session): void {
 }
 
 const WHERE = `
-The namespace is that of a flag, else of SERVICEBUS_NAMESPACE or SERVICEBUS_CONNECTION_STRING, else the local one of the
-Millrace that runs with its data in .millrace (--data).`;
+The namespace is that of a flag, else of the bridge's settings (SERVICEBUS_NAMESPACE, SERVICEBUS_CONNECTION_STRING or
+SERVICEBUS_CONNECTION_STRING_FILE), else the local one of the Millrace that runs with its data in .millrace (--data).`;
