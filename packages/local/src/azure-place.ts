@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import path from "node:path";
 import { SERVICE_NAMES, type ServiceName } from "@millrace/contracts/permissions";
 import { type IdentityAddresses, identityAddresses, vaultUrl } from "./azure/addresses.ts";
@@ -7,7 +8,7 @@ import { repositoryRoot } from "./binaries.ts";
 import { type DataDir, writeAtomically } from "./data-dir.ts";
 import type { LocalCertificate } from "./local-certificate.ts";
 import type { Launch } from "./processes/managed-process.ts";
-import { accepts, freePort } from "./processes/ports.ts";
+import { accepts, freePortFrom } from "./processes/ports.ts";
 import { readSecrets } from "./secrets.ts";
 import { baseEnvironment } from "./services.ts";
 
@@ -35,7 +36,7 @@ export async function azurePlace(
   certificate: LocalCertificate,
   secrets: Readonly<Record<string, string>>,
 ): Promise<AzurePlace> {
-  const [identityPort, vaultPort] = [await freePort(), await freePort()];
+  const [identityPort, vaultPort] = [await quietPort(), await quietPort()];
   const secretName = (principal: PrincipalName) => `identity-${principal}`;
   const headers = readSecrets(dataDir.file("secrets"), PRINCIPALS.map(secretName));
   const headerOf = (principal: PrincipalName) => headers[secretName(principal)]!;
@@ -61,6 +62,9 @@ export async function azurePlace(
   const identity = identityAddresses(identityPort);
   return { configFile, identity, keyVault: vaultUrl(vaultPort), certificate, principalIdOf, headerOf };
 }
+
+/** Below the range that outgoing connections take from: while the process is started again, none takes its port. */
+const quietPort = (): Promise<number> => freePortFrom(randomInt(20_000, 32_000));
 
 /** What makes `DefaultAzureCredential` of a service its own managed identity, and lets it trust what is here. */
 export function azureEnvironment(place: AzurePlace, service: ServiceName): Record<string, string> {
