@@ -50,7 +50,9 @@ test("a source's queue or subscription exists with sessions as it says, and need
     { name: "orders", settings: { sessions: true }, neededBy: ["source a"] },
     { name: "asks", settings: {}, subscriptions: [{ name: "millrace", settings: { sessions: false } }] },
   ]);
-  expect(mistakes({ sources: [{ name: "a", topic: "asks", ...of }] })).toContain("a topic goes with a subscription");
+  expect(mistakes({ sources: [{ name: "a", topic: "asks", ...of }] })).toContain(
+    "names a queue, or a topic with its subscription",
+  );
 });
 
 test("entities add subscriptions, rules and settings to what routes need", () => {

@@ -6,6 +6,7 @@ import {
   routeMistakes,
   type Source,
   type SubscriptionPlan,
+  sourceMistakes,
 } from "@millrace/contracts";
 
 /** What should be at Service Bus, from what routes, sources and entities say. Absent settings are left as they are. */
@@ -79,10 +80,9 @@ export function wantedOf(
 
   for (const source of file.sources ?? []) {
     const by = `source ${source.name}`;
-    if ((source.topic === undefined) !== (source.subscription === undefined)) {
-      say(`${by}: a topic goes with a subscription`);
-      continue;
-    }
+    const wrong = sourceMistakes(source);
+    for (const { at, message } of wrong) say(`${by}: ${at} ${message}`);
+    if (wrong.length > 0) continue;
     const entity = entityOf(source, by);
     if (!entity) continue;
     const receiver = source.subscription === undefined ? entity : subscriptionOf(entity, source.subscription);
