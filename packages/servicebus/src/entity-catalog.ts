@@ -59,6 +59,8 @@ export class EntityCatalog {
   readonly #namespaceRules: readonly AuthorizationRule[];
   readonly #now: () => number;
   readonly #keep: (change: EntityChange) => void;
+  readonly #forgetChanges: () => void;
+  readonly #configured: ConfiguredNamespace;
   #namespace: Namespace | undefined;
 
   constructor(options: {
@@ -66,26 +68,31 @@ export class EntityCatalog {
     changes: readonly EntityChange[];
     now: () => number;
     keep: (change: EntityChange) => void;
+    /** Makes all that was kept as if it had not been. */
+    forgetChanges: () => void;
   }) {
     this.#now = options.now;
     this.#keep = options.keep;
-    const [configured] = options.config.UserConfig.Namespaces;
-    this.#namespaceRules = configured?.AuthorizationRules ?? [];
-    for (const { Name, Properties } of configured?.Queues ?? []) this.#put(Name, "queue", Properties);
-    for (const { Name, Properties, Subscriptions } of configured?.Topics ?? []) {
-      this.#put(Name, "topic", Properties);
-      for (const subscription of Subscriptions ?? []) {
-        const path = subscriptionPath(Name, subscription.Name);
-        this.#put(path, "subscription", subscription.Properties);
-        this.#rules.set(path.toLowerCase(), subscription.Rules);
-      }
-    }
+    this.#forgetChanges = options.forgetChanges;
+    this.#configured = options.config.UserConfig.Namespaces[0]!;
+    this.#namespaceRules = this.#configured.AuthorizationRules ?? [];
+    this.#beginAsConfigured();
     for (const { properties, ...entity } of options.changes) {
       if (properties) this.#entities.set(entity.path.toLowerCase(), { ...entity, properties });
       else this.#forget(entity.path);
     }
     // The configuration may give a subscription to a topic that was deleted at run time.
     for (const { path } of this.list("subscription")) if (!this.get(topicOf(path))) this.#forget(path);
+  }
+
+  /** Back to the configuration: every entity is new and empty. */
+  reset(): void {
+    this.#entities.clear();
+    this.#rules.clear();
+    this.#forgetChanges();
+    this.#namespace?.apply({ queues: [], topics: [] });
+    this.#beginAsConfigured();
+    this.#namespace?.apply(this.plan());
   }
 
   /** @throws BrokerConfigError when the configuration and later changes do not go together */
@@ -185,6 +192,18 @@ export class EntityCatalog {
     } catch (error) {
       if (!(error instanceof BrokerConfigError)) throw error;
       return { ok: false, status: 400, why: error.mistakes.join("; ") };
+    }
+  }
+
+  #beginAsConfigured(): void {
+    for (const { Name, Properties } of this.#configured.Queues ?? []) this.#put(Name, "queue", Properties);
+    for (const { Name, Properties, Subscriptions } of this.#configured.Topics ?? []) {
+      this.#put(Name, "topic", Properties);
+      for (const subscription of Subscriptions ?? []) {
+        const path = subscriptionPath(Name, subscription.Name);
+        this.#put(path, "subscription", subscription.Properties);
+        this.#rules.set(path.toLowerCase(), subscription.Rules);
+      }
     }
   }
 

@@ -25,7 +25,7 @@ const message = {
 function open() {
   const clock = { now: 1_000_000 };
   const now = () => clock.now;
-  const catalog = new EntityCatalog({ config, changes: [], now, keep() {} });
+  const catalog = new EntityCatalog({ config, changes: [], now, keep() {}, forgetChanges() {} });
   const around = { now, newLockToken: () => randomUUID(), journal: volatileJournal, read: readOffered };
   const namespace = new Namespace(catalog.plan(), around);
   catalog.govern(namespace);

@@ -6,8 +6,9 @@ import { type BrokerConfig, type Certificate, type EntraSettings, start } from "
  * The broker as a command:
  *   node src/main.ts --config FILE [--port 5672] [--host 127.0.0.1] [--data-dir DIR]
  * or CONFIG_FILE, PORT, HOST, DATA_DIR in the environment; the key comes from SHARED_ACCESS_KEY only, since arguments are
- * visible to every process. ENTRA_FILE names a JSON file that says whose tokens are accepted, TLS_KEY_FILE and
- * TLS_CERTIFICATE_FILE a certificate (PEM) to use instead of one that the broker makes for itself. Prints one JSON line once it listens, ends cleanly on SIGTERM and SIGINT.
+ * visible to every process, and so does CONTROL_TOKEN, which opens /$emulator/. ENTRA_FILE names a JSON file that says
+ * whose tokens are accepted, TLS_KEY_FILE and TLS_CERTIFICATE_FILE a certificate (PEM) to use instead of one that the broker
+ * makes for itself. Prints one JSON line once it listens, ends cleanly on SIGTERM and SIGINT.
  */
 const { env } = process;
 
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
     sharedAccessKey: env.SHARED_ACCESS_KEY,
     entra: env.ENTRA_FILE ? readJson<EntraSettings>(env.ENTRA_FILE, "Entra settings") : undefined,
     tls: readTls(),
+    controlToken: env.CONTROL_TOKEN || undefined,
     onFatal: fail,
   });
   const { host } = values;

@@ -7,6 +7,7 @@ import { accessKeysOf } from "./adapters/access-keys.ts";
 import { Administration } from "./adapters/administration.ts";
 import { AmqpServer } from "./adapters/amqp-server.ts";
 import { Authority } from "./adapters/authority.ts";
+import { Control, checkControlToken } from "./adapters/control.ts";
 import { EntraTokens } from "./adapters/entra-tokens.ts";
 import { FrontDoor } from "./adapters/front-door.ts";
 import { type Certificate, makeCertificate } from "./adapters/local-certificate.ts";
@@ -19,7 +20,9 @@ import { Namespace } from "./domain/namespace.ts";
 import type { QueueCounts, Surroundings } from "./domain/queue.ts";
 import { EntityCatalog } from "./entity-catalog.ts";
 import { checkEntraSettings, type EntraSettings } from "./entra-settings.ts";
+import { Faults } from "./faults/faults.ts";
 import { IdleEntities } from "./idle-entities.ts";
+import { type EntityReport, inspectAll, inspectOne } from "./inspection.ts";
 import { planNamespace } from "./planning.ts";
 
 export interface StartOptions {
@@ -35,6 +38,8 @@ export interface StartOptions {
   readonly entra?: EntraSettings;
   /** PEM; one that the broker makes for itself unless given. */
   readonly tls?: Certificate;
+  /** Opens `/$emulator/…` on the same port, to whoever has it (16 characters or more); closed unless given. */
+  readonly controlToken?: string;
   /** Called once when the broker can promise nothing any more (its disk is full, say); by default the process ends. */
   readonly onFatal?: (error: unknown) => void;
 }
@@ -47,6 +52,12 @@ export interface Broker extends AsyncDisposable {
   readonly certificate: string;
   /** Counts of a queue, a subscription (`topic/Subscriptions/name`) or a dead-letter queue. @throws when unknown */
   inspect(entity: string): QueueCounts;
+  /** What every queue, topic and subscription holds. */
+  entities(): EntityReport[];
+  /** What is to go wrong. */
+  readonly faults: Pick<Faults, "set" | "clear" | "list">;
+  /** Back to the configuration: no messages, no history, no faults, nothing made at run time; links are dropped. */
+  reset(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -61,6 +72,7 @@ const IDLE_CHECK_MS = 10_000;
  */
 export async function start(options: StartOptions): Promise<Broker> {
   planNamespace(options.config); // every mistake in it is told before anything is opened
+  if (options.controlToken !== undefined) checkControlToken(options.controlToken);
   const entra = options.entra && new EntraTokens({ settings: checkEntraSettings(options.entra), now: Date.now });
   const key = options.sharedAccessKey ?? randomBytes(32).toString("base64");
   const rootKey = { name: KEY_NAME, key, rights: ALL_RIGHTS, scope: "" };
@@ -79,17 +91,38 @@ export async function start(options: StartOptions): Promise<Broker> {
   });
   const certificate = options.tls ?? certificateFor(options);
 
+  const faults = new Faults({ now: Date.now });
+  const controls = {
+    faults,
+    entities: () => inspectAll({ catalog, namespace }),
+    entity: (path: string) => inspectOne({ catalog, namespace }, path),
+    reset() {
+      faults.clear();
+      server.dropLinks();
+      catalog.reset();
+    },
+  };
+  const afterCommit = (answer: () => void) => server.afterCommit(answer);
+  const control =
+    options.controlToken === undefined
+      ? undefined
+      : new Control({ token: options.controlToken, controls, afterCommit });
   const administration = new Administration({
     catalog,
     namespace,
     authority,
     now: Date.now,
-    afterCommit: (answer) => server.afterCommit(answer),
+    afterCommit,
+  });
+  const http = createServer((request, response) => {
+    if (control && Control.owns(request)) void control.handle(request, response);
+    else administration.handle(request, response);
   });
   const door = new FrontDoor({
     secureContext: createSecureContext(certificate),
     amqp: (socket) => server.accept(socket),
-    http: createServer(administration.handle).setTimeout(HTTP_IDLE_MS),
+    http: http.setTimeout(HTTP_IDLE_MS),
+    isRefused: () => faults.strike("refuse", "", ({ entity }) => entity === undefined) !== undefined,
   });
   const server: AmqpServer = new AmqpServer({
     namespace,
@@ -98,6 +131,7 @@ export async function start(options: StartOptions): Promise<Broker> {
     now: Date.now,
     onFatal: options.onFatal ?? rethrow,
     door,
+    faults,
   });
   const idle = new IdleEntities({ catalog, namespace, now: Date.now });
   const idleTimer = setInterval(() => {
@@ -112,6 +146,7 @@ export async function start(options: StartOptions): Promise<Broker> {
   let closing: Promise<void> | undefined;
   const close = () => {
     clearInterval(idleTimer);
+    faults.clear();
     closing ??= server.close().finally(() => journal?.close());
     return closing;
   };
@@ -129,6 +164,12 @@ export async function start(options: StartOptions): Promise<Broker> {
       if (!queue) throw new Error(`There is no queue or subscription named ${entity}.`);
       return queue.counts();
     },
+    entities: controls.entities,
+    faults,
+    reset() {
+      controls.reset();
+      return new Promise((resolve) => server.afterCommit(resolve));
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -142,6 +183,7 @@ function populate(config: BrokerConfig, journal: SqliteJournal | undefined, arou
       changes: journal?.entities() ?? [],
       now: around.now,
       keep: (change) => journal?.writeEntity(change),
+      forgetChanges: () => journal?.forgetEntities(),
     });
     const namespace = new Namespace(catalog.plan(), around);
     catalog.govern(namespace);

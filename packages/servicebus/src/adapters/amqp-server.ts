@@ -2,11 +2,14 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import type { Journal } from "../domain/journal.ts";
 import type { Namespace } from "../domain/namespace.ts";
+import type { FaultOf } from "../faults/fault.ts";
+import { concerns, type Faults } from "../faults/faults.ts";
 import { Access } from "./access.ts";
 import { Attachments } from "./attachments.ts";
 import type { Authority } from "./authority.ts";
-import type { Client } from "./client.ts";
+import { type Client, linksOf } from "./client.ts";
 import { Distribution } from "./distribution.ts";
+import { DROPPED } from "./refusals.ts";
 import { type Connection, type EventContext, container as rhea } from "./rhea.ts";
 import { mechanisms, provedByKey } from "./sasl.ts";
 import { SessionAcceptance } from "./session-acceptance.ts";
@@ -17,6 +20,14 @@ const FRAME_BYTES = 65_536;
 const IDLE_MS = 120_000;
 const CLOSE_MS = 1_000;
 const EXPIRY_SWEEP_MS = 5_000;
+
+/** Where connections come in. */
+interface Door {
+  enter(socket: Socket): void;
+  /** Keeps who comes waiting, until it is called again. */
+  hold(held: boolean): void;
+  close(): void;
+}
 
 /** Speaks AMQP 1.0 for a namespace: accepts connections, hears what happens on them, and drives the turns. */
 export class AmqpServer {
@@ -31,7 +42,8 @@ export class AmqpServer {
   readonly #attachments: Attachments;
   readonly #container = rhea.create_container({ id: "millrace-servicebus" });
   readonly #server: Server;
-  readonly #door: { enter(socket: Socket): void; close(): void };
+  readonly #door: Door;
+  #partitioned = false;
   #timer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
 
@@ -43,7 +55,8 @@ export class AmqpServer {
     /** The journal could not be written, or a bug: nothing more can be promised. */
     onFatal: (error: unknown) => void;
     /** Where connections come in; those that speak AMQP it hands to `accept`. */
-    door: { enter(socket: Socket): void; close(): void };
+    door: Door;
+    faults: Faults;
   }) {
     this.#namespace = options.namespace;
     this.#authority = options.authority;
@@ -59,7 +72,9 @@ export class AmqpServer {
       cycle: this.#cycle,
       distribution: this.#distribution,
       acceptance: this.#acceptance,
+      faults: options.faults,
     });
+    options.faults.serve({ drop: (fault) => this.#drop(fault), partition: (on) => this.#partition(on) });
     this.#door = options.door;
     this.#server = createServer((socket) => this.#door.enter(socket));
     Object.assign(this.#container.sasl_server_mechanisms, mechanisms(options.authority));
@@ -114,6 +129,41 @@ export class AmqpServer {
       this.#clients.delete(connection);
     });
     connection.accept(socket);
+  }
+
+  /** Detaches every link, so that its client attaches again. */
+  dropLinks(): void {
+    for (const client of this.#clients.values()) {
+      for (const { state, link } of linksOf(client)) state.detach(link, DROPPED);
+    }
+  }
+
+  #drop(fault: FaultOf<"drop-connection" | "drop-link">): boolean {
+    let dropped = false;
+    for (const client of this.#clients.values()) {
+      const concerned = linksOf(client).filter(({ path }) => concerns(fault, path));
+      if (concerned.length === 0 && (fault.kind === "drop-link" || fault.entity !== undefined)) continue;
+      dropped = true;
+      if (fault.kind === "drop-connection") client.socket.destroy();
+      else for (const { state, link } of concerned) state.detach(link, DROPPED);
+    }
+    return dropped;
+  }
+
+  /** What is under way stays where it is, in both directions, as when a cable is pulled and put back. */
+  #partition(partitioned: boolean): void {
+    if (partitioned === this.#partitioned) return;
+    this.#partitioned = partitioned;
+    this.#door.hold(partitioned);
+    for (const { socket } of this.#clients.values()) {
+      if (partitioned) {
+        socket.pause();
+        socket.cork();
+      } else {
+        socket.uncork();
+        socket.resume();
+      }
+    }
   }
 
   #listenToRhea(): void {

@@ -1,13 +1,16 @@
 import type { MessageSource } from "../domain/message.ts";
 import type { Namespace } from "../domain/namespace.ts";
 import type { MessageQueue } from "../domain/queue.ts";
+import type { Faults } from "../faults/faults.ts";
+import { LinkFaults } from "../faults/link-faults.ts";
 import type { Access } from "./access.ts";
 import type { Client } from "./client.ts";
 import { ConsumerLink } from "./consumer-link.ts";
 import type { Distribution } from "./distribution.ts";
 import { manage } from "./management.ts";
+import { failure } from "./management-operation.ts";
 import { ProducerLink } from "./producer-link.ts";
-import { disabled, notFound, whyLost } from "./refusals.ts";
+import { BUSY, DROPPED, disabled, notFound, refuse, whyLost } from "./refusals.ts";
 import { type AnswerRequest, ReplyLink, RequestLink } from "./request-node.ts";
 import type { Link } from "./rhea.ts";
 import { claimsMissing, type Right } from "./rights.ts";
@@ -16,6 +19,10 @@ import { describeSession, type SessionAcceptance, type SessionRequest, wantedSes
 import type { SessionState } from "./session-state.ts";
 import type { WorkCycle } from "./work-cycle.ts";
 
+const SESSION_LOST = {
+  condition: "com.microsoft:session-lock-lost",
+  description: "The session lock has expired; accept it again.",
+};
 const MANAGEMENT = /\/\$management$/i;
 const CBS = "$cbs";
 
@@ -25,44 +32,52 @@ export class Attachments {
   readonly #cycle: WorkCycle;
   readonly #distribution: Distribution;
   readonly #acceptance: SessionAcceptance;
+  readonly #faults: Faults;
 
   constructor(options: {
     namespace: Namespace;
     cycle: WorkCycle;
     distribution: Distribution;
     acceptance: SessionAcceptance;
+    faults: Faults;
   }) {
     this.#namespace = options.namespace;
     this.#cycle = options.cycle;
     this.#distribution = options.distribution;
     this.#acceptance = options.acceptance;
+    this.#faults = options.faults;
   }
 
   /** A link on which the client sends. */
   attachSender(client: Client, state: SessionState, link: Link): void {
     const found = this.#admit(client, state, link, { address: link.target?.address, right: "send" });
     if (!found) return;
-    const { path, access } = found;
-    const answer = this.#nodeAt(path, access);
+    const { path, faults } = found;
+    const answer = this.#nodeAt(found);
     if (answer) {
       const findReplyLink = (replyTo: string | undefined) => this.#findReplyLink(state, path, replyTo);
-      const endpoint = new RequestLink({ link: link, session: state, cycle: this.#cycle, answer, findReplyLink });
+      const endpoint = new RequestLink({ link, session: state, cycle: this.#cycle, answer, findReplyLink });
       this.#bind(state, link, endpoint);
       state.incoming.attach(link, endpoint);
       return;
     }
     const target = this.#namespace.target(path);
     if (!target) {
-      this.#refuse(link, "amqp:not-found", notFound(path));
+      refuse(link, { condition: "amqp:not-found", description: notFound(path) });
       return;
     }
     if (target.sendDisabled) {
-      const { condition, description } = disabled(target.name);
-      this.#refuse(link, condition, description);
+      refuse(link, disabled(target.name));
       return;
     }
-    const options = { link: link, session: state, namespace: this.#namespace, target, cycle: this.#cycle };
-    const endpoint = new ProducerLink(options);
+    const endpoint = new ProducerLink({
+      link,
+      session: state,
+      namespace: this.#namespace,
+      target,
+      cycle: this.#cycle,
+      faults,
+    });
     link.local.attach.max_message_size = target.maxMessageBytes;
     this.#bind(state, link, endpoint);
     state.incoming.attach(link, endpoint);
@@ -72,54 +87,62 @@ export class Attachments {
   attachReceiver(client: Client, state: SessionState, link: Link): void {
     const found = this.#admit(client, state, link, { address: link.source?.address, right: "listen" });
     if (!found) return;
-    const { path, access } = found;
-    if (this.#nodeAt(path, access)) {
-      this.#bind(state, link, new ReplyLink({ link: link, session: state, node: path.toLowerCase() }));
+    const { path, faults } = found;
+    if (this.#nodeAt(found)) {
+      this.#bind(state, link, new ReplyLink({ link, session: state, node: path.toLowerCase() }));
       return;
     }
     const queue = this.#namespace.queue(path);
     if (!queue) {
-      this.#refuse(link, "amqp:not-found", notFound(path));
+      refuse(link, { condition: "amqp:not-found", description: notFound(path) });
       return;
     }
     const wanted = wantedSession(link);
-    if (queue.lost) {
-      const { condition, description } = whyLost(queue);
-      this.#refuse(link, condition, description);
-    } else if (queue.settings.forwardTo !== undefined) {
+    if (faults.isBusy("receive")) refuse(link, BUSY);
+    else if (queue.lost) refuse(link, whyLost(queue));
+    else if (queue.settings.forwardTo !== undefined) {
       const description = `${path} forwards its messages to ${queue.settings.forwardTo}: nobody can receive them here.`;
-      this.#refuse(link, "amqp:not-allowed", description);
+      refuse(link, { condition: "amqp:not-allowed", description });
     } else if (queue.sessions && wanted === undefined) {
       const description =
         "It is not possible for an entity that requires sessions to create a non-sessionful message receiver. " +
         `${path} requires sessions.`;
-      this.#refuse(link, "amqp:not-allowed", description);
+      refuse(link, { condition: "amqp:not-allowed", description });
     } else if (!queue.sessions && wanted !== undefined) {
-      this.#refuse(link, "amqp:not-allowed", `A session receiver cannot be created on ${path}, which has no sessions.`);
-    } else if (wanted === undefined) this.#consume(state, link, { source: queue, queue });
-    else this.#acceptSession(state, link, queue, wanted ?? undefined);
+      refuse(link, {
+        condition: "amqp:not-allowed",
+        description: `A session receiver cannot be created on ${path}, which has no sessions.`,
+      });
+    } else if (wanted === undefined) this.#consume(state, link, { source: queue, queue, faults });
+    else this.#acceptSession(state, link, { queue, sessionId: wanted ?? undefined, faults });
   }
 
-  #acceptSession(state: SessionState, link: Link, queue: MessageQueue, sessionId: string | undefined): void {
+  #acceptSession(
+    state: SessionState,
+    link: Link,
+    wanted: { queue: MessageQueue; sessionId: string | undefined; faults: LinkFaults },
+  ): void {
+    const { queue, sessionId, faults } = wanted;
     const request: SessionRequest = {
       link,
       queue,
       sessionId,
       grant: (held) => {
         describeSession(link, held);
-        this.#consume(state, link, { source: held, queue });
+        this.#consume(state, link, { source: held, queue, faults });
       },
-      refuse: (condition, description) => {
-        state.detached(link);
-        this.#refuse(link, condition, description);
-      },
+      refuse: (condition, description) => state.detach(link, { condition, description }),
     };
     state.endpoints.set(link, { closed: () => this.#acceptance.cancel(request) });
     this.#acceptance.request(request);
   }
 
-  #consume(state: SessionState, link: Link, from: { source: MessageSource; queue: MessageQueue }): void {
-    const { source, queue } = from;
+  #consume(
+    state: SessionState,
+    link: Link,
+    from: { source: MessageSource; queue: MessageQueue; faults: LinkFaults },
+  ): void {
+    const { source, queue, faults } = from;
     const consumer: ConsumerLink = new ConsumerLink({
       link,
       session: state,
@@ -129,12 +152,9 @@ export class Attachments {
         this.#distribution.remove(consumer);
         this.#cycle.request(); // what it held may be another's now
       },
-      onLost: () => {
-        state.detached(link);
-        const { condition, description } = whyLost(queue);
-        if (queue.lost) this.#refuse(link, condition, description);
-        else this.#refuse(link, "com.microsoft:session-lock-lost", "The session lock has expired; accept it again.");
-      },
+      onLost: () => state.detach(link, queue.lost ? whyLost(queue) : SESSION_LOST),
+      onBusy: () => state.detach(link, BUSY),
+      faults,
     });
     this.#distribution.add(consumer);
     this.#bind(state, link, consumer);
@@ -142,37 +162,54 @@ export class Attachments {
 
   /** Finds what an attaching link needs, or refuses it; one that loses its right later is detached, as in Azure. */
   #admit(
-    { access }: Client,
+    { access, socket }: Client,
     state: SessionState,
     link: Link,
     wanted: { address: string | null | undefined; right: Right },
   ) {
     const path = entityPath(wanted.address ?? "");
-    if (path.toLowerCase() === CBS) return { path, access };
+    const faults = new LinkFaults({
+      faults: this.#faults,
+      path,
+      drop: (what) => (what === "drop-link" ? state.detach(link, DROPPED) : socket.destroy()),
+      onLate: () => this.#cycle.request(),
+    });
+    if (path.toLowerCase() === CBS) return { path, access, faults };
     // What a request to `$management` needs, each of them tells: sending for later is asked of it as well as receiving.
     const anyOf: readonly Right[] = MANAGEMENT.test(path) ? ["send", "listen"] : [wanted.right];
     const entity = path.replace(MANAGEMENT, "");
     if (!access.allows(path, ...anyOf)) {
       const description = `${claimsMissing(anyOf, entity)} No token that was put allows it; is there one, and is it still valid?`;
-      this.#refuse(link, "amqp:unauthorized-access", description);
+      refuse(link, { condition: "amqp:unauthorized-access", description });
       return undefined;
     }
-    const onLost = () =>
-      this.#cycle.afterCommit(() => {
-        state.detached(link);
-        const description = `${claimsMissing(anyOf, entity)} ExpiredToken: The token is expired.`;
-        this.#refuse(link, "amqp:unauthorized-access", description);
+    if (this.#faults.strike("refuse", path, ({ entity: named }) => named !== undefined)) {
+      refuse(link, {
+        condition: "amqp:internal-error",
+        description: `Links to ${entity} are refused: a fault on demand.`,
       });
-    state.watched(link, access.watch(path, anyOf, onLost));
-    return { path, access };
+      return undefined;
+    }
+    const description = `${claimsMissing(anyOf, entity)} ExpiredToken: The token is expired.`;
+    const onLost = () =>
+      this.#cycle.afterCommit(() => state.detach(link, { condition: "amqp:unauthorized-access", description }));
+    state.admit(link, path, access.watch(path, anyOf, onLost));
+    return { path, access, faults };
   }
 
-  #nodeAt(path: string, access: Access): AnswerRequest | undefined {
+  #nodeAt({ path, access, faults }: { path: string; access: Access; faults: LinkFaults }): AnswerRequest | undefined {
     if (path.toLowerCase() === CBS) return access.putToken;
     if (!MANAGEMENT.test(path)) return undefined;
     const entity = path.replace(MANAGEMENT, "");
     const exists = this.#namespace.queue(entity) ?? this.#namespace.target(entity);
-    return exists && manage(this.#namespace, entity, (right) => access.allows(path, right));
+    if (!exists) return undefined;
+    return manage(this.#namespace, entity, (right) => {
+      if (!access.allows(path, right)) {
+        return failure(401, "amqp:unauthorized-access", claimsMissing([right], entity));
+      }
+      const operation = right === "send" ? "send" : "receive";
+      return faults.isBusy(operation) ? failure(503, BUSY.condition, BUSY.description) : undefined;
+    });
   }
 
   #findReplyLink(state: SessionState, path: string, replyTo: string | undefined): ReplyLink | undefined {
@@ -189,11 +226,5 @@ export class Attachments {
     if (link.snd_settle_mode != null) attach.snd_settle_mode = link.snd_settle_mode;
     if (link.rcv_settle_mode != null) attach.rcv_settle_mode = link.rcv_settle_mode;
     state.endpoints.set(link, endpoint);
-  }
-
-  /** An attach is always answered; one without a terminus, followed by a detach, is a refusal (AMQP 1.0, 2.6.3). */
-  #refuse(link: Link, condition: string, description: string): void {
-    link.on_flow = () => {};
-    link.close({ condition, description });
   }
 }

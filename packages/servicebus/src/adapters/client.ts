@@ -9,3 +9,7 @@ export interface Client {
   readonly sessions: Map<Session, SessionState>;
   readonly socket: Socket;
 }
+
+/** The links of a connection, with the sessions they belong to. */
+export const linksOf = ({ sessions }: Client) =>
+  [...sessions.values()].flatMap((state) => state.links.map((link) => ({ state, ...link })));

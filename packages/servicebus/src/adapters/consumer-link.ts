@@ -1,4 +1,6 @@
 import type { MessageSource, Settlement } from "../domain/message.ts";
+import { HeldSession } from "../domain/sessions.ts";
+import type { LinkFaults } from "../faults/link-faults.ts";
 import { tokenToTag } from "./lock-token.ts";
 import type { DeliveryAnswer, DeliveryOwner } from "./outgoing-transfers.ts";
 import { LOCK_LOST } from "./refusals.ts";
@@ -20,6 +22,8 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
   readonly #removes: boolean;
   readonly #onClosed: () => void;
   readonly #onLost: () => void;
+  readonly #onBusy: () => void;
+  readonly #faults: LinkFaults;
   readonly #tokens = new Map<number, string>();
   #reserved = 0;
   #draining = false;
@@ -32,6 +36,9 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
     cycle: WorkCycle;
     onClosed: () => void;
     onLost: () => void;
+    /** A fault: it is to be refused, as if the service were busy. */
+    onBusy: () => void;
+    faults: LinkFaults;
   }) {
     this.#link = options.link;
     this.#session = options.session;
@@ -39,6 +46,8 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
     this.#cycle = options.cycle;
     this.#onClosed = options.onClosed;
     this.#onLost = options.onLost;
+    this.#onBusy = options.onBusy;
+    this.#faults = options.faults;
     this.#removes = options.link.snd_settle_mode === 1; // "settled": receive and delete
     this.#link.on_flow = ({ performative }) => this.#onFlow(performative);
     this.source.use();
@@ -47,20 +56,25 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
   /** Takes the next message if this link has credit and room for it; answers how to transmit it. */
   take(): (() => void) | undefined {
     if (!this.#hasRoom()) return undefined;
+    if (this.#faults.isBusy("receive")) {
+      this.#onBusy();
+      return undefined;
+    }
     if (this.#removes) {
       const removed = this.source.removeNext();
       if (!removed) return undefined;
       this.#reserved++;
-      return () => this.#transmit(() => ({ tag: Buffer.alloc(0), content: encodeDelivery(removed) }));
+      return this.#passing(() => this.#transmit(() => ({ tag: Buffer.alloc(0), content: encodeDelivery(removed) })));
     }
     const lock = this.source.lockNext();
     if (!lock) return undefined;
     this.#reserved++;
-    return () =>
+    return this.#passing(() =>
       this.#transmit(
         () => ({ tag: tokenToTag(lock.token), content: encodeDelivery(lock.message, lock), owner: this }),
         lock.token,
-      );
+      ),
+    );
   }
 
   /** True when the turn's share was used up and more could be taken in the next one. */
@@ -94,14 +108,30 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
   }
 
   decided(deliveryId: number, outcome: Outcome | undefined, answer: DeliveryAnswer): void {
+    const lost = this.#faults.losesDisposition();
+    if (lost === "both") {
+      answer.none();
+      return;
+    }
+    if (this.#faults.losesLock()) this.#loseLock(deliveryId);
     const token = this.#tokens.get(deliveryId);
     this.#tokens.delete(deliveryId);
     const held = token !== undefined && this.source.settle(token, settlementOf(outcome));
-    this.#cycle.afterCommit(() => {
-      if (!this.#open) return;
-      if (held) answer.same();
-      else answer.refuse("com.microsoft:message-lock-lost", LOCK_LOST);
-    });
+    this.#cycle.afterCommit(() => this.#faults.pass("disposition", () => this.#answer(answer, held, lost)));
+  }
+
+  #answer(answer: DeliveryAnswer, held: boolean, lost: "answer" | undefined): void {
+    if (!this.#open) return;
+    if (lost) answer.none();
+    else if (held) answer.same();
+    else answer.refuse("com.microsoft:message-lock-lost", LOCK_LOST);
+  }
+
+  /** As if the time of the message's lock, or of the session's, had run out just now. */
+  #loseLock(deliveryId: number): void {
+    const token = this.#tokens.get(deliveryId);
+    if (this.source instanceof HeldSession) this.source.expireNow();
+    else if (token !== undefined) this.source.settle(token, { kind: "abandon" });
   }
 
   /** The source is no longer this receiver's. */
@@ -115,6 +145,10 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
     this.source.use();
     this.source.release();
     this.#onClosed();
+  }
+
+  #passing(transmit: () => void): () => void {
+    return () => this.#faults.pass("transfer", transmit);
   }
 
   #hasRoom(): boolean {
@@ -131,6 +165,7 @@ export class ConsumerLink implements DeliveryOwner, Endpoint {
     if (!this.#open) return;
     const deliveryId = this.#session.outgoing.send(this.#link, encode());
     if (token !== undefined) this.#tokens.set(deliveryId, token);
+    this.#faults.transferred();
   }
 
   #onFlow(flow: FlowFields): void {

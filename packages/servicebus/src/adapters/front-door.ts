@@ -15,13 +15,24 @@ export class FrontDoor {
   readonly #secureContext: SecureContext;
   readonly #amqp: (socket: Socket) => void;
   readonly #http: HttpServer;
+  readonly #isRefused: () => boolean;
   /** Those not handed to AMQP, which closes its own. */
   readonly #others = new Set<Socket>();
 
-  constructor(options: { secureContext: SecureContext; amqp: (socket: Socket) => void; http: HttpServer }) {
+  /** Those that wait for the end of a partition. */
+  #held: (() => void)[] | undefined;
+
+  constructor(options: {
+    secureContext: SecureContext;
+    amqp: (socket: Socket) => void;
+    http: HttpServer;
+    /** Whether a connection that is no plain HTTP is to be reset: a fault on demand. */
+    isRefused: () => boolean;
+  }) {
     this.#secureContext = options.secureContext;
     this.#amqp = options.amqp;
     this.#http = options.http;
+    this.#isRefused = options.isRefused;
   }
 
   /** `carrier` is the connection that a TLS one runs in. */
@@ -38,16 +49,31 @@ export class FrontDoor {
       }
       clearTimeout(timer);
       socket.unshift(chunk);
-      this.#route(socket, chunk[0], carrier);
+      this.#admit(socket, chunk[0], carrier);
     };
     socket.once("readable", look);
+  }
+
+  /** While held, all but plain HTTP (by which it can be ended) is accepted and hears nothing. */
+  hold(held: boolean): void {
+    const waiting = this.#held ?? [];
+    this.#held = held ? waiting : undefined;
+    if (!held) for (const proceed of waiting) proceed();
   }
 
   close(): void {
     for (const socket of this.#others) socket.destroy();
   }
 
+  #admit(socket: Socket, firstByte: number | undefined, carrier: Socket | undefined): void {
+    const outermost = !carrier && (firstByte === AMQP || firstByte === TLS_HANDSHAKE);
+    if (outermost && this.#isRefused()) socket.resetAndDestroy();
+    else if (outermost && this.#held) this.#held.push(() => this.#route(socket, firstByte, carrier));
+    else this.#route(socket, firstByte, carrier);
+  }
+
   #route(socket: Socket, firstByte: number | undefined, carrier: Socket | undefined): void {
+    if (socket.destroyed) return;
     if (firstByte === TLS_HANDSHAKE && !carrier) {
       this.enter(new TLSSocket(socket, { isServer: true, secureContext: this.#secureContext }), socket);
     } else if (firstByte === AMQP) {

@@ -20,6 +20,8 @@ export interface DeliveryOwner {
 export interface DeliveryAnswer {
   same(): void;
   refuse(condition: string, description: string): void;
+  /** Says nothing; the receiver may ask again. */
+  none(): void;
 }
 
 interface Delivery {
@@ -110,6 +112,9 @@ export class OutgoingTransfers {
       delivery.owner.decided(delivery.id, outcome, {
         same: () => this.#answer(delivery.id, outcome),
         refuse: (condition, description) => this.#refuse(delivery.id, condition, description),
+        none: () => {
+          delivery.decided = false;
+        },
       });
     }
   }

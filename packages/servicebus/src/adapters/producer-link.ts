@@ -1,6 +1,7 @@
 import type { Namespace, Target } from "../domain/namespace.ts";
+import type { LinkFaults } from "../faults/link-faults.ts";
 import type { Arrival, ArrivalSink } from "./incoming-transfers.ts";
-import { notFound, refusalOf } from "./refusals.ts";
+import { BUSY, notFound, refusalOf } from "./refusals.ts";
 import { type AmqpError, type Link, message } from "./rhea.ts";
 import { readOffered, unpackBatch } from "./sections.ts";
 import type { Endpoint, SessionState } from "./session-state.ts";
@@ -17,6 +18,7 @@ export class ProducerLink implements ArrivalSink, Endpoint {
   readonly #namespace: Namespace;
   readonly #target: Target;
   readonly #cycle: WorkCycle;
+  readonly #faults: LinkFaults;
   #open = true;
 
   constructor(options: {
@@ -25,31 +27,40 @@ export class ProducerLink implements ArrivalSink, Endpoint {
     namespace: Namespace;
     target: Target;
     cycle: WorkCycle;
+    faults: LinkFaults;
   }) {
     this.#link = options.link;
     this.#session = options.session;
     this.#namespace = options.namespace;
     this.#target = options.target;
     this.#cycle = options.cycle;
+    this.#faults = options.faults;
     this.maxMessageBytes = options.target.maxMessageBytes;
     this.#link.flow(CREDIT);
   }
 
   arrived(arrival: Arrival): void {
-    const refusal = this.#store(arrival);
+    this.#faults.pass("transfer", () => this.#take(arrival));
+  }
+
+  #take(arrival: Arrival): void {
+    if (!this.#open) return;
+    const refusal = this.#faults.isBusy("send") ? BUSY : this.#store(arrival);
+    this.#faults.transferred();
+    const untold = !refusal && this.#faults.losesConfirmation();
     this.#cycle.afterCommit(() => {
-      if (!this.#session.open) return;
-      // Also when its link is gone meanwhile: a sender that hears nothing waits for a long time, and sends again.
-      if (arrival.deliveryId !== undefined) {
-        const { confirmations } = this.#session;
-        // The Python SDK reads an error's third field without asking whether there is one.
-        if (refusal) {
-          const error = { ...refusal, info: {} };
-          confirmations.settle(arrival.deliveryId, message.rejected({ error }).described());
-        } else confirmations.accept(arrival.deliveryId);
-      }
+      if (!untold) this.#faults.pass("disposition", () => this.#confirm(arrival, refusal));
       if (this.#open && this.#link.credit < CREDIT / 2) this.#link.flow(CREDIT - this.#link.credit);
     });
+  }
+
+  #confirm({ deliveryId }: Arrival, refusal: AmqpError | undefined): void {
+    // Also when its link is gone meanwhile: a sender that hears nothing waits for a long time, and sends again.
+    if (!this.#session.open || deliveryId === undefined) return;
+    const { confirmations } = this.#session;
+    // The Python SDK reads an error's third field without asking whether there is one.
+    if (refusal) confirmations.settle(deliveryId, message.rejected({ error: { ...refusal, info: {} } }).described());
+    else confirmations.accept(deliveryId);
   }
 
   closed(): void {

@@ -1,6 +1,6 @@
 import type { Refusal, Target } from "../domain/namespace.ts";
 import type { MessageQueue } from "../domain/queue.ts";
-import type { AmqpError } from "./rhea.ts";
+import type { AmqpError, Link } from "./rhea.ts";
 
 /** Why a message was not taken, in the conditions the SDKs know. */
 export function refusalOf(refusal: Refusal, { name }: Target): AmqpError {
@@ -29,6 +29,25 @@ export const disabled = (path: string): AmqpError => ({
 /** Why a queue, subscription or dead-letter queue has no receivers any more. */
 export const whyLost = ({ retired, name }: MessageQueue): AmqpError =>
   retired ? { condition: "amqp:not-found", description: notFound(name) } : disabled(name);
+
+/** In Azure's words. */
+export const BUSY: AmqpError = {
+  condition: "com.microsoft:server-busy",
+  description:
+    "The request was terminated because the entity is being throttled. Error code : 50009. Please wait 2 seconds and try again.",
+};
+
+/** What Azure says when it moves an entity elsewhere: attach again. */
+export const DROPPED: AmqpError = {
+  condition: "amqp:link:detach-forced",
+  description: "The link is detached by the broker; attach again.",
+};
+
+/** An attach is always answered; one without a terminus, followed by a detach, is a refusal (AMQP 1.0, 2.6.3). */
+export function refuse(link: Link, { condition, description }: AmqpError): void {
+  link.on_flow = () => {};
+  link.close({ condition, description });
+}
 
 /** In Azure's words, which the SDKs recognise as "entity not found"; the condition alone they take for a network problem. */
 export const notFound = (path: string) => `The messaging entity '${path}' could not be found.`;

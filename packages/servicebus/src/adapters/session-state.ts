@@ -1,7 +1,8 @@
 import { DispositionBatch } from "./dispositions.ts";
 import { IncomingTransfers } from "./incoming-transfers.ts";
 import { OutgoingTransfers } from "./outgoing-transfers.ts";
-import type { Link, Session } from "./rhea.ts";
+import { refuse } from "./refusals.ts";
+import type { AmqpError, Link, Session } from "./rhea.ts";
 
 /** Something that stands behind a link and must be told when the link is gone. */
 export interface Endpoint {
@@ -15,7 +16,7 @@ export class SessionState {
   readonly confirmations: DispositionBatch;
   #open = true;
   readonly endpoints = new Map<Link, Endpoint>();
-  readonly #watches = new Map<Link, () => void>();
+  readonly #admitted = new Map<Link, { readonly path: string; readonly release: () => void }>();
 
   /** Replaces rhea's transfer tracking; must run before the session's first link attaches. */
   constructor(session: Session) {
@@ -35,14 +36,26 @@ export class SessionState {
     this.outgoing.flushAnswers();
   }
 
-  /** `stop` ends what watches over a link, when the link is gone. */
-  watched(link: Link, stop: () => void): void {
-    this.#watches.set(link, stop);
+  /** A link may attach to `path`; `release` is called when it is gone. */
+  admit(link: Link, path: string, release: () => void): void {
+    this.#admitted.set(link, { path, release });
   }
 
+  /** Links and what they are attached to; `$cbs` does not count. */
+  get links(): { link: Link; path: string }[] {
+    return [...this.#admitted].map(([link, { path }]) => ({ link, path }));
+  }
+
+  /** Ends a link from our side. */
+  detach(link: Link, error: AmqpError): void {
+    this.detached(link);
+    refuse(link, error);
+  }
+
+  /** A link is gone, or is to be treated so. */
   detached(link: Link): void {
-    this.#watches.get(link)?.();
-    this.#watches.delete(link);
+    this.#admitted.get(link)?.release();
+    this.#admitted.delete(link);
     this.incoming.detach(link);
     this.endpoints.get(link)?.closed();
     this.endpoints.delete(link);
@@ -50,6 +63,6 @@ export class SessionState {
 
   closed(): void {
     this.#open = false;
-    for (const link of [...this.endpoints.keys(), ...this.#watches.keys()]) this.detached(link);
+    for (const link of [...this.endpoints.keys(), ...this.#admitted.keys()]) this.detached(link);
   }
 }

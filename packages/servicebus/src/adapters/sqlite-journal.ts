@@ -304,6 +304,11 @@ export class SqliteJournal implements Journal {
     this.#writeEntity.run(at, kind, properties ? JSON.stringify(properties) : null, createdAt, updatedAt);
   }
 
+  forgetEntities(): void {
+    this.#begin();
+    this.#db.exec("DELETE FROM entities");
+  }
+
   commit(): void {
     if (!this.#inTransaction) return;
     for (const { name, last, enqueued } of this.#moved) this.#advance.run(name, last, enqueued);

@@ -221,6 +221,12 @@ export class HeldSession implements MessageSource {
     this.#queue.use();
   }
 
+  /** Its lock runs out before its time. */
+  expireNow(): void {
+    this.lockedUntil = 0;
+    for (const lock of this.locks) lock.lockedUntil = 0;
+  }
+
   release(): void {
     this.#queue.sessions?.release(this);
   }

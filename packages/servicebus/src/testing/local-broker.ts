@@ -10,8 +10,11 @@ type Namespace = BrokerConfig["UserConfig"]["Namespaces"][number];
 export const configOf = (namespace: Namespace): BrokerConfig => ({ UserConfig: { Namespaces: [namespace] } });
 
 /** A broker on a free port and the unmodified SDK connected to it; both are gone when the test is. */
-export async function openBroker(config: BrokerConfig, options: { dataDir?: string; timeoutInMs?: number } = {}) {
-  const broker: Broker = await start({ port: 0, host: "127.0.0.1", config, dataDir: options.dataDir });
+export async function openBroker(
+  config: BrokerConfig,
+  options: { dataDir?: string; timeoutInMs?: number; controlToken?: string } = {},
+) {
+  const broker: Broker = await start({ port: 0, host: "127.0.0.1", config, ...options });
   const client = new ServiceBusClient(broker.connectionString, {
     retryOptions: { maxRetries: 0, timeoutInMs: options.timeoutInMs ?? 5_000 },
   });
