@@ -17,7 +17,7 @@ export type Secret = Disposable & {
   values(): Promise<SecretValues>;
   /**
    * To be told when the current value was refused: it is read again as soon as `again_ms` have passed since the last
-   * time. Answers, when that is done, whether the current value is another one now.
+   * time, and more often than else until it is another one. Answers, after the first reading, whether it is.
    */
   refused(): Promise<boolean>;
   /** Called with the new values after each change, until disposed. What it throws is told as trouble. */
@@ -47,6 +47,8 @@ export class SecretError extends Error {
 
 const EVERY_MS = { keyVault: 5 * 60_000, file: 5_000 };
 const AGAIN_MS = 5_000;
+/** A value that was refused is on its way out: the next one is looked for more often. */
+const DOUBTED_MS = 15_000;
 /** Between two tries at the very least. */
 const PAUSE_MS = 50;
 /** An outage of Key Vault of a day; a value that somebody had to take back is not used for longer. */
@@ -74,6 +76,7 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
   let soon: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
+  let doubted = false;
 
   const readOnce = async (): Promise<void> => {
     let why: string | undefined;
@@ -82,6 +85,7 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
       if (current === undefined) throw new Error("there is nothing in it");
       good_ms = now();
       const changed = values !== undefined && JSON.stringify(values) !== JSON.stringify([current, ...previous]);
+      if (current !== values?.[0]) doubted = false;
       values = [current, ...previous];
       if (changed) for (const listener of listeners) listener(values);
     } catch (cause) {
@@ -100,7 +104,8 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
       reading = readOnce().finally(() => {
         reading = undefined;
         if (isOver()) return;
-        const wait_ms = trouble === undefined ? every_ms : Math.min(Math.max(again_ms, PAUSE_MS), every_ms);
+        const soon_ms = trouble !== undefined ? Math.max(again_ms, PAUSE_MS) : doubted ? DOUBTED_MS : every_ms;
+        const wait_ms = Math.min(soon_ms, every_ms);
         timer = setTimeout(readAgain, wait_ms * (1 + JITTER * Math.random())).unref();
       });
     }
@@ -121,6 +126,7 @@ export function openSecret(source: SecretSource, options: SecretOptions = {}): S
     },
     async refused() {
       const before = values?.[0];
+      doubted = true;
       await reading;
       if (values?.[0] === before && !isOver()) {
         soon ??= sleep(Math.max(0, tried_ms + again_ms - now()), undefined, { ref: false })

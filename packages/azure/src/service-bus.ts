@@ -68,8 +68,8 @@ export async function openServiceBus(
       const sender = openSender(client, entity);
       return access ? access.heed(sender) : sender;
     },
-    receive: (from, options) => openReceiver(client, from, options),
-    receiveSessions: (from, options) => openSessionReceiver(client, from, options),
+    receive: (from, options) => openReceiver(client, from, access?.listen(options) ?? options),
+    receiveSessions: (from, options) => openSessionReceiver(client, from, access?.listen(options) ?? options),
     peek: (from, options) => peek(client, from, options),
     redrive: (from, options) => redriveDeadLetters(client, from, options),
     subscribe({ topic, subscription }, onMessage, onError = () => {}) {

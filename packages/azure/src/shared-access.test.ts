@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { type Broker, makeCertificate, start } from "@millrace/servicebus";
-import { beforeAll, expect, it, onTestFinished } from "vitest";
+import { beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { openSecret } from "./secret.ts";
 import type { OutgoingMessage, Sender, SendResult } from "./sender.ts";
 import { openServiceBus } from "./service-bus.ts";
@@ -93,6 +93,33 @@ it("while the stored key is refused it says so as a value, without the key, and 
   expect(JSON.stringify(results)).not.toMatch(/hunter2|sig=/);
   put(bus.connectionString("the first key"));
   expect(await sender.sendAll(messages("a"))).toEqual([{ ok: true }]);
+});
+
+it("a receiver whose key is refused goes on when another one is stored", async () => {
+  const bus = await namespace("the first key");
+  const { secret, put } = place(bus.connectionString("the first key"));
+  await using serviceBus = await openServiceBus({ rotated: secret });
+  await using sender = serviceBus.sender("news");
+  const received: string[] = [];
+  const states: (string | undefined)[] = [];
+  await using _receiver = serviceBus.receive(
+    { topic: "news", subscription: "all" },
+    {
+      concurrency: 1,
+      async onMessage(message) {
+        received.push(String(message.message.messageId));
+        await message.complete();
+      },
+      onState: (trouble) => void states.push(trouble?.kind),
+    },
+  );
+  await sendAll(sender, messages("a"));
+  await vi.waitFor(() => expect(received).toEqual(["a"]), { timeout: 30_000 });
+  await bus.rotate("the second key");
+  await vi.waitFor(() => expect(states).toContain("unauthorized"), { timeout: 60_000 });
+  put(bus.connectionString("the second key"));
+  expect(await sendAll(sender, messages("b"))).toEqual([{ ok: true }]);
+  await vi.waitFor(() => expect(received).toEqual(["a", "b"]), { timeout: 60_000 });
 });
 
 it("another namespace is not followed, and what is no connection string is not shown", async () => {

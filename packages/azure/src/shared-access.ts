@@ -1,4 +1,5 @@
 import { parseServiceBusConnectionString } from "@azure/service-bus";
+import type { SendFailure } from "./failure.ts";
 import type { Secret, SecretValues } from "./secret.ts";
 import type { Sender, SendResult } from "./sender.ts";
 
@@ -16,6 +17,8 @@ export type SharedAccess = Disposable & {
    * another key is current by then.
    */
   heed(sender: Sender): Sender;
+  /** The same for a receiver, which makes its link anew by itself: its options, with an ear on what goes wrong. */
+  listen<Options extends { onState(trouble: SendFailure | undefined): void }>(options: Options): Options;
 };
 
 type Keys = readonly [current: ReturnType<typeof parse>, ...previous: ReturnType<typeof parse>[]];
@@ -66,6 +69,13 @@ export async function openSharedAccess(secret: Secret): Promise<SharedAccess> {
         return results;
       },
       [Symbol.asyncDispose]: () => sender[Symbol.asyncDispose](),
+    }),
+    listen: (options) => ({
+      ...options,
+      onState(trouble) {
+        if (trouble?.kind === "unauthorized") void renewed(current().key).catch(() => {}); // its place tells of trouble
+        options.onState(trouble);
+      },
     }),
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
