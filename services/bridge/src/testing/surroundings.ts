@@ -1,5 +1,6 @@
 /** For tests of the whole service: a real nats-server, a local Service Bus, and each as a process that can be killed. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,6 +16,7 @@ export type Surroundings = Awaited<ReturnType<typeof surroundings>>;
 
 const KEY = "a key for tests";
 const LOG_CHARACTERS_MAX = 4_000_000;
+const CONTROL_TOKEN = "a-token-for-what-goes-wrong";
 /** A message too many would come right behind the others. */
 const QUIET_MS = 500;
 const log = createLogger("test", process.env.TEST_LOG_LEVEL ?? "silent");
@@ -90,7 +92,13 @@ export async function surroundings(entities: object = outboundEntities) {
     /** Starts Service Bus on the same port and folder each time. */
     async startServiceBus(env: Record<string, string> = {}): Promise<ChildProcess> {
       const script = path.join(import.meta.dirname, "../../../../packages/servicebus/src/main.ts");
-      const settings = { CONFIG_FILE: configFile, PORT: String(port), DATA_DIR: dataDir, SHARED_ACCESS_KEY: KEY };
+      const settings = {
+        CONFIG_FILE: configFile,
+        PORT: String(port),
+        DATA_DIR: dataDir,
+        SHARED_ACCESS_KEY: KEY,
+        CONTROL_TOKEN,
+      };
       const child = launch(script, { ...settings, ...env });
       await line(child, (entry) => entry.event === "listening");
       return child;
@@ -117,6 +125,38 @@ export async function surroundings(entities: object = outboundEntities) {
       const file = path.join(dir, "routes.json");
       await writeFile(file, JSON.stringify({ routes }));
       return file;
+    },
+    /** Makes something go wrong at Service Bus: see the README of packages/servicebus. It ends by itself. */
+    async fault(name: string, fault: object): Promise<void> {
+      const answer = await fetch(`http://127.0.0.1:${port}/$emulator/faults/${name}`, {
+        method: "PUT",
+        headers: { authorization: `Bearer ${CONTROL_TOKEN}` },
+        body: JSON.stringify(fault),
+      });
+      if (!answer.ok) throw new Error(`the fault ${name}: ${answer.status} ${await answer.text()}`);
+    },
+    /** How often a fault has struck so far. */
+    async struck(name: string): Promise<number> {
+      const headers = { authorization: `Bearer ${CONTROL_TOKEN}` };
+      const answer = await fetch(`http://127.0.0.1:${port}/$emulator/faults/${name}`, { headers });
+      return ((await answer.json()) as { struck: number }).struck;
+    },
+    /** Deletes a topic with its subscriptions, or makes or changes one. */
+    async administer(
+      method: "DELETE" | "PUT",
+      entity: string,
+      { description, change = false }: { description?: string; change?: boolean } = {},
+    ): Promise<void> {
+      const answer = await fetch(`http://127.0.0.1:${port}/${entity}?api-version=2021-05`, {
+        method,
+        headers: {
+          authorization: signature(`http://127.0.0.1:${port}/`),
+          "content-type": "application/atom+xml",
+          ...(change ? { "if-match": "*" } : {}),
+        },
+        ...(description === undefined ? {} : { body: atom(description) }),
+      });
+      if (!answer.ok) throw new Error(`${method} ${entity}: ${answer.status} ${await answer.text()}`);
     },
     /** What the durable consumer of a route has, as the server counts. */
     async consumer(route = "predictions") {
@@ -151,6 +191,17 @@ export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<
   await ended;
   return child.exitCode;
 }
+
+/** https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas */
+function signature(resource: string): string {
+  const expiry = Math.ceil(Date.now() / 1_000) + 600;
+  const uri = encodeURIComponent(resource);
+  const sig = createHmac("sha256", KEY).update(`${uri}\n${expiry}`).digest("base64");
+  return `SharedAccessSignature sr=${uri}&sig=${encodeURIComponent(sig)}&se=${expiry}&skn=RootManageSharedAccessKey`;
+}
+
+const atom = (description: string): string =>
+  `<entry xmlns="http://www.w3.org/2005/Atom"><content type="application/xml">${description}</content></entry>`;
 
 /** The first JSON line of a process that fits. */
 export function line(
