@@ -83,7 +83,7 @@ export function listenOutcomes(
 
 export type OutcomeConsumerOptions = Pick<
   ConsumerSpec,
-  "durable" | "begin" | "batch_max" | "concurrency" | "deliveries_max" | "records"
+  "durable" | "begin" | "batch_max" | "concurrency" | "deliveries_max" | "records" | "in_order"
 > & {
   /** Absent parts match anything. */
   filter?: Partial<OutcomeSubject>;

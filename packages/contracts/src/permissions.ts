@@ -136,7 +136,8 @@ export const USERS = {
   ),
   bridge: user("bridge", [
     ...deliver,
-    ...api(`CONSUMER.DELETE.${OUTCOMES.name}.*`), // of a route that has ended: retention waits for every consumer
+    // Of a route that has ended: retention waits for every consumer. Of one with sessions: back to where all is sent.
+    ...api(`CONSUMER.DELETE.${OUTCOMES.name}.*`, `CONSUMER.RESET.${OUTCOMES.name}.*`),
     ...watch("cluster"),
     ...watch("routes"),
     ...watch("sources"),

@@ -64,6 +64,7 @@ export async function openRoute(
         durable: consumerName.bridge(name),
         filter: filterOf(route),
         begin,
+        in_order: route.message?.session_id !== undefined,
         batch_max: config.BATCH_MESSAGES_MAX,
         concurrency: config.BATCHES_IN_FLIGHT,
         deliveries_max: Number.POSITIVE_INFINITY, // restarts while Service Bus is away are not the message's fault
