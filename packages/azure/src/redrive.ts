@@ -26,6 +26,8 @@ export type RedriveOptions = {
 
 /** Messages in hand at once. */
 const PAGE = 20;
+/** Messages that cannot be moved and are in the way. */
+const KEPT_MAX = 1_000;
 /** After so long without a message the queue is taken for empty. */
 const WAIT_MS = 3_000;
 
@@ -44,17 +46,18 @@ export async function redriveDeadLetters(
   const receiver = receiverOf(client, from, true);
   const sender = client.createSender("queue" in from ? from.queue : from.topic);
   let moved = 0;
+  /** Held until the end, or they would be received again and again. */
+  const kept = new Map<string, ServiceBusReceivedMessage>();
   try {
-    while (moved < limit) {
+    while (moved < limit && kept.size < KEPT_MAX) {
       const page = await receiver.receiveMessages(Math.min(PAGE, limit - moved), { maxWaitTimeInMs: WAIT_MS });
-      if (page.length === 0) break;
-      let again = false;
+      if (page.length === 0 || page.some((message) => kept.has(String(message.sequenceNumber)))) break;
       for (const message of page) {
         const messageId = String(message.messageId ?? message.sequenceNumber);
-        const kept = reasonToKeep(message, run);
-        if (kept !== undefined) {
-          again = true; // it would be received again and again
-          onMessage({ messageId, kept });
+        const why = reasonToKeep(message, run);
+        if (why !== undefined) {
+          kept.set(String(message.sequenceNumber), message);
+          onMessage({ messageId, kept: why });
           continue;
         }
         const clone = cloneOf(message, { run, from: pathOf(from) });
@@ -63,11 +66,9 @@ export async function redriveDeadLetters(
         moved++;
         onMessage({ messageId, as: String(clone.messageId) });
       }
-      if (again) {
-        for (const message of page) if (reasonToKeep(message, run)) await receiver.abandonMessage(message);
-        break;
-      }
     }
+    // Among dead letters this counts nothing; one whose lock is over is back already.
+    await Promise.allSettled([...kept.values()].map((message) => receiver.abandonMessage(message)));
     return moved;
   } finally {
     await bounded(sender.close());
@@ -76,7 +77,7 @@ export async function redriveDeadLetters(
 }
 
 /** As Azure writes it: `queue`, or `topic/Subscriptions/name`. */
-const pathOf = (from: MessageOrigin): string =>
+export const pathOf = (from: MessageOrigin): string =>
   "queue" in from ? from.queue : `${from.topic}/Subscriptions/${from.subscription}`;
 
 function reasonToKeep({ applicationProperties, body }: ServiceBusReceivedMessage, run: string): string | undefined {

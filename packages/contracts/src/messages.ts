@@ -149,6 +149,35 @@ export const RequestRequeued = message({
 });
 export type RequestRequeued = Payload<typeof RequestRequeued>;
 
+export const ServiceBusDeadLettered = message({
+  name: "servicebus.dead-lettered",
+  type: "millrace.servicebus.dead-lettered.v1",
+  stream: EVENTS.name,
+  address: "evt.{tenant}.{project}.servicebus.{entity}",
+  description:
+    "Messages were dead-lettered at Service Bus: more are among the dead letters of a queue or subscription than before. An entity is of no tenant: both tokens are `_`.",
+  schema: Type.Object(
+    {
+      namespace: Type.String(),
+      entity: Type.String({ description: "`queue`, or `topic/Subscriptions/name`" }),
+      count: Type.Integer({ minimum: 1, description: "Dead letters now" }),
+      at_least: Type.Boolean({
+        description: "More may be there: only so many were looked at, without the right to count",
+      }),
+      before: Type.Integer({ minimum: 0, description: "As many were known before" }),
+      reasons: Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
+        description: "`DeadLetterReason` and how many have it, of those looked at",
+      }),
+      sample_message_ids: Type.Array(Type.String(), { maxItems: 10 }),
+      at: Time,
+    },
+    { additionalProperties: false },
+  ),
+  from: "bridge",
+  to: ["audit"],
+});
+export type ServiceBusDeadLettered = Payload<typeof ServiceBusDeadLettered>;
+
 export const MESSAGES = [
   InferenceRequested,
   InferenceCompleted,
@@ -158,4 +187,5 @@ export const MESSAGES = [
   DeadLetterRedriven,
   DeadLetterDiscarded,
   RequestRequeued,
+  ServiceBusDeadLettered,
 ] as const;

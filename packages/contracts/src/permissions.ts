@@ -142,6 +142,8 @@ export const USERS = {
     ...watch("routes"),
     ...watch("sources"),
     "in.>",
+    "evt.*.*.servicebus.>",
+    ...read(EVENTS.name), // what was last said of dead letters
   ]),
   // Reads everything, removes what retention lets go, and puts requests back into their queue. It writes no outcome:
   // whatever it finds without one goes to a worker again.

@@ -25,6 +25,12 @@ export const Config = Type.Object({
   ),
   BLOB_CONNECTION_STRING: Type.Optional(Type.String({ description: "instead, with a key; for local use" })),
   BLOB_CONTAINER: Type.String({ default: "outcomes", pattern: "^[a-z0-9](?:-?[a-z0-9]){2,62}$" }),
+  DEAD_LETTERS_EVERY_S: Type.Integer({
+    default: 60,
+    minimum: 1,
+    maximum: 86_400,
+    description: "how often the dead letters of the configuration file's entities are looked at",
+  }),
   INBOUND_MESSAGES_MAX: Type.Integer({
     default: 32,
     minimum: 1,

@@ -4,6 +4,8 @@ import { runService } from "@millrace/kit";
 import { openNamespace } from "./adapters/namespace.ts";
 import { readRoutesFile } from "./adapters/routes-file.ts";
 import { blobAddress, Config } from "./config.ts";
+import { watchDeadLetters } from "./dead-letter-watch.ts";
+import { watchedEntities } from "./domain/dead-letter-look.ts";
 import { openInbound } from "./inbound.ts";
 import { openOutbound } from "./outbound.ts";
 
@@ -15,4 +17,5 @@ await runService("bridge", Config, async (scope) => {
   const bus = await openBus(scope);
   scope.use(await openOutbound(scope, { bus, serviceBus, blobs, routes: file.routes }));
   scope.use(await openInbound(scope, { bus, serviceBus, sources: file.sources ?? [] }));
+  scope.use(await watchDeadLetters(scope, { bus, serviceBus, entities: watchedEntities(file) }));
 });

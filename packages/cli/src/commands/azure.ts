@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { addAzureDead } from "./azure-dead.ts";
 import { addApply, addPlan } from "./azure-plan.ts";
 import type { Session } from "./session.ts";
 
@@ -13,6 +14,7 @@ export function addAzure(program: Command, session: Session): void {
     .addHelpText("after", WHERE);
   addPlan(azure, session);
   addApply(azure, session);
+  addAzureDead(azure, session);
 }
 
 const WHERE = `

@@ -93,6 +93,7 @@ const PARAMETERS: Readonly<Record<string, Json>> = {
   priority: { description: "Workers take higher ones first", enum: [...PRIORITIES] },
   id: { description: `Id of the request: ${TOKEN_PATTERN}` },
   attempt: { description: "Attempt of the request, from 1" },
+  entity: { description: "The entity's path in lower case, as the first 32 hexadecimal digits of its SHA-256" },
   destination: { description: "Name of the rule or route" },
 };
 
