@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { createSecureContext } from "node:tls";
 import { expect, test } from "vitest";
 import { makeCertificate } from "./local-certificate.ts";
 
@@ -15,4 +16,8 @@ test("a certificate is for its hosts, signed with its own key, and good for ten 
   expect(certificate.validFromDate).toEqual(now);
   expect(certificate.validToDate).toEqual(new Date("2036-11-30T12:00:00Z"));
   expect(key).toContain("PRIVATE KEY");
+});
+
+test("of whatever length it is, OpenSSL reads it", () => {
+  for (let length = 1; length <= 63; length++) createSecureContext(makeCertificate(["a".repeat(length)], new Date()));
 });

@@ -91,5 +91,6 @@ function oid(dotted: string): Buffer {
 const TRUE = Buffer.from([0x01, 0x01, 0xff]);
 const ECDSA_WITH_SHA256 = sequence(oid("1.2.840.10045.4.3.2"));
 
+/** No line is empty: of a length that 64 divides, OpenSSL would not read it. */
 const pem = (bytes: Buffer) =>
-  `-----BEGIN CERTIFICATE-----\n${bytes.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
+  `-----BEGIN CERTIFICATE-----\n${bytes.toString("base64").replace(/.{64}(?=.)/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
