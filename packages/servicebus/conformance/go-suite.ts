@@ -1,10 +1,10 @@
 import { execFile, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
-import { homedir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { TestResult } from "./results.ts";
+import { CACHE } from "./cache.ts";
+import type { SuiteOptions, TestResult } from "./results.ts";
 
 const MODULE = fileURLToPath(new URL("go", import.meta.url));
 const SDK = "github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus";
@@ -28,19 +28,11 @@ export const GO_SUITES: readonly GoSuite[] = [
 /** These name their queues by the second: two that begin in the same one would share a queue. */
 const IN_TURN = /^TestRenewLocks|^TestReceiveWithDelay/;
 
-interface Options {
-  readonly environment: Readonly<Record<string, string>>;
-  /** Which tests, by name. */
-  readonly only: RegExp;
-  readonly testMs: number;
-  readonly onResult: (result: TestResult) => void;
-}
-
 /**
  * Builds a suite (Go keeps what is built) and runs it.
  * @throws Error when Go is missing, or the SDK's module is not what `go.sum` says
  */
-export async function runGoSuite(suite: GoSuite, options: Options): Promise<TestResult[]> {
+export async function runGoSuite(suite: GoSuite, options: SuiteOptions): Promise<TestResult[]> {
   const built = await build(suite);
   const listed = await promisify(execFile)(built.binary, ["-test.list", "."], {
     cwd: built.cwd,
@@ -71,9 +63,8 @@ interface Built {
 }
 
 async function build({ name, importPath }: GoSuite): Promise<Built> {
-  const folder = path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), ".cache"), "millrace", "conformance");
-  await mkdir(folder, { recursive: true });
-  const binary = path.join(folder, `${name}.test`);
+  await mkdir(CACHE, { recursive: true });
+  const binary = path.join(CACHE, `${name}.test`);
   const go = (args: readonly string[]) => promisify(execFile)("go", args, { cwd: MODULE, timeout: BUILD_MS });
   try {
     await go(["test", "-mod=readonly", "-c", "-o", binary, importPath]);
@@ -89,7 +80,7 @@ async function build({ name, importPath }: GoSuite): Promise<Built> {
 /** What Go prints for the test itself; its parts are indented. */
 const VERDICT = /^--- (PASS|FAIL|SKIP): (\S+) /m;
 
-function runTest(at: Built & { suite: string; test: string }, options: Options): Promise<TestResult> {
+function runTest(at: Built & { suite: string; test: string }, options: SuiteOptions): Promise<TestResult> {
   const { binary, cwd, suite, test } = at;
   const began = performance.now();
   const child = spawn(

@@ -2,17 +2,23 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { GO_SUITES, runGoSuite } from "./go-suite.ts";
 import { startLocalAzure } from "./local-azure.ts";
-import { judge, type KnownFailures, type TestResult } from "./results.ts";
+import { runPythonSuite } from "./python-suite.ts";
+import { judge, type KnownFailures, type SuiteOptions, type TestResult } from "./results.ts";
+
+const SUITES: readonly { name: string; run: (options: SuiteOptions) => Promise<TestResult[]> }[] = [
+  ...GO_SUITES.map((suite) => ({ name: suite.name, run: (options: SuiteOptions) => runGoSuite(suite, options) })),
+  { name: "python", run: runPythonSuite },
+];
 
 const HELP = `Runs the Azure SDKs' own live tests against the local Service Bus and compares with known-failures.json.
 
-  pnpm conformance [suite…]   ${GO_SUITES.map(({ name }) => name).join(", ")}; all unless named
+  pnpm conformance [suite…]   ${SUITES.map(({ name }) => name).join(", ")}; all unless named
 
   --only PATTERN   tests whose name matches
   --host ADDRESS   a loopback address whose ports 5671 and 443 are free (127.0.0.1)
   --verbose        what failing tests print, known failures too
 
-Needs Go on PATH. Exit status 1 when a test fails that is not in the list, or a listed one passes.`;
+Needs Go and Python 3 on PATH. Exit status 1 when a test fails that is not in the list, or a listed one passes.`;
 
 const TEST_MS_MAX = 180_000;
 
@@ -33,9 +39,9 @@ async function main(): Promise<number> {
   const known = JSON.parse(readFileSync(new URL("known-failures.json", import.meta.url), "utf8")) as KnownFailures;
   await using azure = await startLocalAzure(values.host);
   const results: TestResult[] = [];
-  for (const suite of GO_SUITES) {
+  for (const suite of SUITES) {
     if (positionals.length > 0 && !positionals.includes(suite.name)) continue;
-    const done = await runGoSuite(suite, {
+    const done = await suite.run({
       environment: azure.environment,
       only: new RegExp(values.only),
       testMs: TEST_MS_MAX,

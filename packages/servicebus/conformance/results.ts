@@ -8,6 +8,16 @@ export interface TestResult {
   readonly output: string;
 }
 
+export interface SuiteOptions {
+  /** What the tests read. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Which tests, by name. */
+  readonly only: RegExp;
+  /** How long one test, or a suite that runs as one program, may take. */
+  readonly testMs: number;
+  readonly onResult: (result: TestResult) => void;
+}
+
 export interface KnownFailure {
   readonly why: string;
   /** It depends on timing: passing now and then is no news. */
