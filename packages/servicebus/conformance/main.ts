@@ -1,5 +1,7 @@
+import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { fuzz } from "../fuzz/fuzz.ts";
 import { GO_SUITES, runGoSuite } from "./go-suite.ts";
 import { startLocalAzure } from "./local-azure.ts";
 import { runPythonSuite } from "./python-suite.ts";
@@ -17,6 +19,8 @@ const HELP = `Runs the Azure SDKs' own live tests against the local Service Bus 
   --only PATTERN   tests whose name matches
   --host ADDRESS   a loopback address whose ports 5671 and 443 are free (127.0.0.1)
   --verbose        what failing tests print, known failures too
+  --fuzz SECONDS   instead: what no client should send, to a broker in a process of its own, while one client does
+                   everything right (--seed N repeats a run)
 
 Needs Go and Python 3 on PATH. Exit status 1 when a test fails that is not in the list, or a listed one passes.`;
 
@@ -27,15 +31,26 @@ const { values, positionals } = parseArgs({
   options: {
     only: { type: "string", default: "." },
     host: { type: "string", default: "127.0.0.1" },
+    fuzz: { type: "string" },
+    seed: { type: "string", default: String(randomInt(2 ** 31)) },
     verbose: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 
 if (values.help) console.info(HELP);
-else process.exitCode = await main();
+else process.exitCode = await (values.fuzz === undefined ? main() : fuzzFor(Number(values.fuzz)));
+
+async function fuzzFor(seconds: number): Promise<number> {
+  if (!(seconds > 0)) throw new Error(`--fuzz takes a number of seconds, not ${values.fuzz}.`);
+  const report = await fuzz({ seconds, seed: Number(values.seed) });
+  console.info(JSON.stringify(report, null, 2));
+  return report.ended === undefined && report.steady.failures.length === 0 ? 0 : 1;
+}
 
 async function main(): Promise<number> {
+  const unknown = positionals.find((name) => !SUITES.some((suite) => suite.name === name));
+  if (unknown !== undefined) throw new Error(`There is no suite ${unknown}.`);
   const known = JSON.parse(readFileSync(new URL("known-failures.json", import.meta.url), "utf8")) as KnownFailures;
   await using azure = await startLocalAzure(values.host);
   const results: TestResult[] = [];

@@ -10,6 +10,7 @@ import { Namespace } from "./domain/namespace.ts";
 import type { HeldSession } from "./domain/sessions.ts";
 import { planNamespace } from "./planning.ts";
 import { configOf, scratchFolder } from "./testing/local-broker.ts";
+import { randomFrom } from "./testing/random.ts";
 
 /*
  * Whatever was done, a broker that starts on the same folder knows the same. Operations are drawn at random; the seed is in
@@ -51,15 +52,6 @@ const smaller = {
   queues: full.queues.filter(stays),
   topics: full.topics.map((topic) => ({ ...topic, subscriptions: topic.subscriptions.filter(stays) })),
 };
-
-/** A linear congruential generator: enough to choose operations by, and the same everywhere. */
-function randomFrom(seed: number) {
-  let state = seed;
-  return (below: number) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 class Run {
   readonly clock: { now: number };

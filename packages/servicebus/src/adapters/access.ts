@@ -38,6 +38,11 @@ export class Access {
     this.#byPassword = grant;
   }
 
+  /** Whether any token or key was good so far. */
+  get granted(): boolean {
+    return this.#byPassword !== undefined || this.#grants.size > 0;
+  }
+
   /** Whether any of these rights is held now. */
   allows(path: string, ...anyOf: readonly Right[]): boolean {
     if (this.#byPassword) return anyOf.some((right) => this.#byPassword?.allows(path, right));

@@ -60,7 +60,10 @@ export class Administration {
       if (bytes <= MAX_BODY) chunks.push(chunk);
     });
     request.on("end", async () => {
-      const answer = bytes > MAX_BODY ? failure(413, "The body is too long.") : await this.#answer(request, chunks);
+      const answer =
+        bytes > MAX_BODY
+          ? failure(413, "The body is too long.")
+          : await this.#answer(request, chunks).catch((error: unknown) => failure(500, String(error)));
       this.#afterCommit(() => {
         response.writeHead(answer.status, { "content-type": "application/atom+xml;type=entry;charset=utf-8" });
         response.end(answer.body);

@@ -8,6 +8,8 @@ import { Access } from "./access.ts";
 import { Attachments } from "./attachments.ts";
 import type { Authority } from "./authority.ts";
 import { type Client, linksOf } from "./client.ts";
+import { breakOff, guardConnection } from "./connection-guard.ts";
+import { limitDecoding } from "./decoding-limits.ts";
 import { Distribution } from "./distribution.ts";
 import { DROPPED } from "./refusals.ts";
 import { type Connection, type EventContext, container as rhea } from "./rhea.ts";
@@ -17,6 +19,21 @@ import { SessionState } from "./session-state.ts";
 import { WorkCycle } from "./work-cycle.ts";
 
 const FRAME_BYTES = 65_536;
+/** Azure's limits, and what is enough for a client that has yet to put a token. */
+const MAX_SESSIONS = 5_000;
+const MAX_SESSIONS_UNPROVEN = 16;
+const MAX_LINKS = 256;
+const UNPROVEN_MS = 60_000;
+const UNPROVEN = {
+  condition: "amqp:unauthorized-access",
+  description: `No valid token was put within ${UNPROVEN_MS / 1000} seconds.`,
+};
+
+const tooMany = (what: string) => ({
+  condition: "amqp:resource-limit-exceeded",
+  description: `There may be at most ${what}.`,
+});
+
 const IDLE_MS = 120_000;
 const CLOSE_MS = 1_000;
 const EXPIRY_SWEEP_MS = 5_000;
@@ -77,6 +94,7 @@ export class AmqpServer {
     options.faults.serve({ drop: (fault) => this.#drop(fault), partition: (on) => this.#partition(on) });
     this.#door = options.door;
     this.#server = createServer((socket) => this.#door.enter(socket));
+    limitDecoding();
     Object.assign(this.#container.sasl_server_mechanisms, mechanisms(options.authority));
     this.#listenToRhea();
   }
@@ -123,6 +141,11 @@ export class AmqpServer {
     const access = new Access({ authority: this.#authority, now: this.#now, exists });
     const client: Client = { access, sessions: new Map(), socket };
     this.#clients.set(connection, client);
+    guardConnection(connection, socket, { maxFrameBytes: FRAME_BYTES });
+    const late = setTimeout(() => {
+      if (!access.granted) breakOff(connection, socket, UNPROVEN);
+    }, UNPROVEN_MS).unref();
+    socket.on("close", () => clearTimeout(late));
     socket.on("drain", () => this.#cycle.request());
     socket.on("close", () => {
       for (const session of client.sessions.values()) session.closed();
@@ -172,7 +195,7 @@ export class AmqpServer {
         try {
           handle(context);
         } catch (error) {
-          this.#fail(error);
+          this.#blame(context.connection, error);
         }
       });
     on("connection_open", ({ connection }) => {
@@ -180,7 +203,11 @@ export class AmqpServer {
       if (grant) this.#clients.get(connection)?.access.grantByPassword(grant);
     });
     on("session_open", ({ connection, session }) => {
-      this.#clients.get(connection)?.sessions.set(session, new SessionState(session));
+      const client = this.#clients.get(connection);
+      if (!client) return;
+      client.sessions.set(session, new SessionState(session));
+      const most = client.access.granted ? MAX_SESSIONS : MAX_SESSIONS_UNPROVEN;
+      if (client.sessions.size > most) breakOff(connection, client.socket, tooMany(`${most} sessions in a connection`));
     });
     on("session_close", ({ connection, session }) => {
       const sessions = this.#clients.get(connection)?.sessions;
@@ -191,7 +218,10 @@ export class AmqpServer {
       on(event, ({ connection, session, sender, receiver }) => {
         const client = this.#clients.get(connection);
         const state = client?.sessions.get(session);
-        if (client && state) this.#attachments[attach](client, state, (sender ?? receiver)!);
+        if (!client || !state) return;
+        if (Object.keys(session.links).length > MAX_LINKS) {
+          breakOff(connection, client.socket, tooMany(`${MAX_LINKS} links in a session`));
+        } else this.#attachments[attach](client, state, (sender ?? receiver)!);
       });
     // What the client sends on, rhea receives on.
     onAttach("receiver_open", "attachSender");
@@ -245,6 +275,14 @@ export class AmqpServer {
     for (const queue of this.#namespace.queues) queue.expireMessages();
     this.#namespace.forwardWaiting();
     this.#cycle.request();
+  }
+
+  /** What one client sent led to this: it goes, and nobody else is disturbed. */
+  #blame(connection: Connection, error: unknown): void {
+    const client = this.#clients.get(connection);
+    const description = `What was sent could not be handled: ${error instanceof Error ? error.message : String(error)}.`;
+    if (client) breakOff(connection, client.socket, { condition: "amqp:internal-error", description });
+    else this.#fail(error);
   }
 
   #fail(error: unknown): void {

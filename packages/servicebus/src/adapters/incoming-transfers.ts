@@ -64,7 +64,7 @@ export class IncomingTransfers {
       chunks: [],
       bytes: 0,
     };
-    if (frame.payload) {
+    if (frame.payload && frame.payload.length > 0) {
       partial.bytes += frame.payload.length;
       // Past the limit the bytes are counted and dropped, so that an endless message costs no memory.
       if (partial.bytes > sink.maxMessageBytes) partial.chunks = [];

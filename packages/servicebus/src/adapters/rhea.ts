@@ -171,6 +171,8 @@ export interface BeginFields {
 
 export interface Session {
   readonly connection: Connection;
+  /** By name, until both sides have detached. */
+  readonly links: Readonly<Record<string, unknown>>;
   readonly remote: { readonly begin: BeginFields };
   /** Replaced by ours when the session opens. */
   outgoing: unknown;

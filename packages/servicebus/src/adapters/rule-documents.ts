@@ -79,7 +79,7 @@ function readValue(value: XmlElement | undefined): SqlValue {
     case "boolean":
       return text === "true" || text === "1";
     case "dateTime":
-      return new Date(text);
+      return Number.isNaN(Date.parse(text)) ? text : new Date(text);
     default:
       return text;
   }

@@ -1,5 +1,6 @@
 import type { Lock, MessageFields, OfferedMessage, PropertyChanges, StoredMessage } from "../domain/message.ts";
 import type { SystemProperty } from "../domain/sql-expression.ts";
+import { checkValue, endOfValue } from "./encoded-values.ts";
 import { tokenToUuid } from "./lock-token.ts";
 import { fromSqlValue, toSqlValue } from "./property-values.ts";
 import { type Typed, types } from "./rhea.ts";
@@ -15,6 +16,8 @@ const MESSAGE_ANNOTATIONS = 0x72;
 const PROPERTIES = 0x73;
 const APPLICATION_PROPERTIES = 0x74;
 const DATA = 0x75;
+const LISTS = new Set([0x45, 0xc0, 0xd0]);
+const [MAP8, MAP32] = [0xc1, 0xd1];
 const SCHEDULED_ENQUEUE_TIME = "x-opt-scheduled-enqueue-time";
 
 interface Sections {
@@ -25,37 +28,6 @@ interface Sections {
   applicationProperties?: Buffer;
   /** Body sections and footer, as sent. */
   body: Buffer;
-}
-
-/** The end of the AMQP value that starts at `at`, found without decoding it. */
-function endOfValue(buffer: Buffer, at: number): number {
-  const code = buffer.readUInt8(at);
-  if (code === 0x00) return endOfValue(buffer, endOfValue(buffer, at + 1));
-  const start = at + 1;
-  switch (code >> 4) {
-    case 0x4:
-      return start;
-    case 0x5:
-      return start + 1;
-    case 0x6:
-      return start + 2;
-    case 0x7:
-      return start + 4;
-    case 0x8:
-      return start + 8;
-    case 0x9:
-      return start + 16;
-    case 0xa:
-    case 0xc:
-    case 0xe:
-      return start + 1 + buffer.readUInt8(start);
-    case 0xb:
-    case 0xd:
-    case 0xf:
-      return start + 4 + buffer.readUInt32BE(start);
-    default:
-      throw new RangeError(`no AMQP type has the constructor 0x${code.toString(16)}`);
-  }
 }
 
 /** Descriptor code of the section at `at`; senders use the one-byte form throughout. */
@@ -71,9 +43,10 @@ function split(content: Buffer): Sections {
   let at = 0;
   while (at < content.length) {
     const code = sectionCode(content, at);
-    const end = endOfValue(content, at);
+    const end = code < DATA ? checkValue(content, at) : endOfValue(content, at);
     if (end > content.length) throw new RangeError("the message ends within a section");
     const section = content.subarray(at, end);
+    if (code < DATA) checkForm(section, code);
     if (code === HEADER) sections.header = section;
     else if (code === MESSAGE_ANNOTATIONS) sections.messageAnnotations = section;
     else if (code === PROPERTIES) sections.properties = section;
@@ -87,6 +60,19 @@ function split(content: Buffer): Sections {
     at = end;
   }
   return sections;
+}
+
+/** Header and properties are lists, everything else before the body is a map. */
+function checkForm(section: Buffer, code: number): void {
+  const at = section[1] === 0x53 ? 3 : 10; // after the descriptor
+  const form = section.readUInt8(at);
+  const fits = code === HEADER || code === PROPERTIES ? LISTS.has(form) : isMapOfPairs(section, at, form);
+  if (!fits) throw new RangeError("a section has not the form it must have");
+}
+
+function isMapOfPairs(section: Buffer, at: number, form: number): boolean {
+  if (form === MAP8) return section.readUInt8(at + 2) % 2 === 0;
+  return form === MAP32 && section.readUInt32BE(at + 5) % 2 === 0;
 }
 
 /** Everything from the first body section on must be whole sections too, or a receiver would choke on it later. */
