@@ -201,7 +201,7 @@ export const MUTATIONS: readonly Mutation[] = [
     about: "the bridge acknowledges an outcome when Service Bus has taken the message",
     file: "services/bridge/src/domain/outbox.ts",
     find: "      if (result.ok) {",
-    replace: '      if (result.ok || result.kind === "transient") {',
+    replace: '      if (result.ok || result.kind === "busy") {',
     test: "services/bridge/src/simulation.test.ts",
   },
   {

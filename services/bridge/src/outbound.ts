@@ -1,14 +1,13 @@
-import { isDeepStrictEqual } from "node:util";
 import type { Blobs, ServiceBus } from "@millrace/azure";
 import { type Bus, openTable, removeConsumer } from "@millrace/bus";
-import { consumerName, OUTCOMES, Route, retryDelay } from "@millrace/contracts";
+import { consumerName, OUTCOMES, Route } from "@millrace/contracts";
 import type { Scope } from "@millrace/kit";
-import { pause } from "./adapters/pause.ts";
 import type { Config } from "./config.ts";
 import { bucketMistake, inForce } from "./domain/routes.ts";
 import { Throttle } from "./domain/throttle.ts";
 import { bridgeMetrics } from "./metrics.ts";
 import { type OpenRoute, openRoute } from "./route.ts";
+import { runningSet } from "./running-set.ts";
 
 export type OutboundOptions = {
   bus: Bus;
@@ -30,65 +29,38 @@ export async function openOutbound(scope: Scope<Config>, options: OutboundOption
   const throttle = new Throttle(); // of the namespace
   const file = new Map(options.routes.map((route) => [route.name, route]));
   const bucket = new Map<string, Route>();
-  const open = new Map<string, OpenRoute>();
   const checks = new Map<string, Disposable>();
-  /** By route, while it is brought to what is in force. */
-  const changing = new Map<string, Promise<void>>();
   /** Deleted from the bucket: the durable goes when the route is closed. */
   const ended = new Set<string>();
-  const stopping = new AbortController();
 
-  const wanted = (name: string): Route | undefined => {
-    if (stopping.signal.aborted) return undefined;
-    return inForce(file.get(name), bucket.get(name)).route;
-  };
-
-  /** What is in force may change meanwhile: it is looked at again after each step. */
-  const bring = async (name: string): Promise<void> => {
-    for (let tries = 1; ; ) {
-      const route = wanted(name);
-      const running = open.get(name);
-      if (running && isDeepStrictEqual(running.route, route)) return;
-      try {
-        if (running) {
-          open.delete(name);
-          await running[Symbol.asyncDispose]();
-        } else if (route) {
-          open.set(name, await openRoute(scope, { ...options, throttle, metrics, route }));
-          log.info({ route: name, topic: route.topic, queue: route.queue }, "route is in force");
-        } else {
-          if (!stopping.signal.aborted) await forget(name);
-          return;
-        }
-        tries = 1;
-      } catch (err) {
-        const delay_ms = retryDelay("infrastructure", tries++) ?? 0;
-        log.warn({ err, route: name, delay_ms }, "the route cannot be brought into force; trying again");
-        await pause(delay_ms, stopping.signal);
-      }
-    }
-  };
-
-  /** A consumer that nobody reads any more would hold up retention. */
-  const forget = async (name: string): Promise<void> => {
-    checks.get(name)?.[Symbol.dispose]();
-    checks.delete(name);
-    if (!ended.has(name)) return;
-    const unsent = await removeConsumer(bus, OUTCOMES.name, consumerName.bridge(name));
-    ended.delete(name);
-    if (unsent !== undefined) log.info({ route: name, unsent }, "route has ended");
-  };
+  const wanted = (name: string) => inForce(file.get(name), bucket.get(name)).route;
+  const routes = runningSet<Route, OpenRoute>({
+    kind: "route",
+    log,
+    wanted,
+    async open(route) {
+      const opened = await openRoute(scope, { ...options, throttle, metrics, route });
+      log.info({ route: route.name, topic: route.topic, queue: route.queue }, "route is in force");
+      return opened;
+    },
+    async forget(name) {
+      checks.get(name)?.[Symbol.dispose]();
+      checks.delete(name);
+      if (!ended.has(name)) return;
+      // A consumer that nobody reads any more would hold up retention.
+      const unsent = await removeConsumer(bus, OUTCOMES.name, consumerName.bridge(name));
+      ended.delete(name);
+      if (unsent !== undefined) log.info({ route: name, unsent }, "route has ended");
+    },
+  });
 
   const change = (name: string): void => {
-    if (stopping.signal.aborted) return;
     if (wanted(name) && !checks.has(name))
       checks.set(
         name,
-        health.check(`route ${name}`, () => open.get(name)?.health() ?? NOT_OPEN),
+        health.check(`route ${name}`, () => routes.get(name)?.health() ?? NOT_OPEN),
       );
-    if (changing.has(name)) return;
-    const step = bring(name).finally(() => changing.delete(name));
-    changing.set(name, step);
+    routes.change(name);
   };
 
   const table = await openTable(bus, "routes", Route, {
@@ -110,11 +82,9 @@ export async function openOutbound(scope: Scope<Config>, options: OutboundOption
   for (const name of file.keys()) change(name);
 
   return {
-    async [Symbol.asyncDispose]() {
+    [Symbol.asyncDispose]() {
       table[Symbol.dispose]();
-      stopping.abort();
-      await Promise.all([...changing.values()]);
-      await Promise.all([...open.keys()].map((name) => bring(name)));
+      return routes[Symbol.asyncDispose]();
     },
   };
 }

@@ -14,7 +14,6 @@ import type { OutboundOptions } from "./outbound.ts";
 
 /** A route at work. Disposing it lets sends under way end, and gives back what is held. */
 export type OpenRoute = AsyncDisposable & {
-  readonly route: Route;
   health(): { ok: boolean; detail?: string };
 };
 
@@ -76,7 +75,6 @@ export async function openRoute(
   opening.defer(() => outbox.stop());
   const opened = opening.move();
   return {
-    route,
     health() {
       if (!consumption.healthy) return { ok: false, detail: "OUTCOMES cannot be read" };
       const why = sentence(last);
