@@ -2,10 +2,15 @@
  * The secrets of packages/azure against a Key Vault: the real `@azure/identity` and `@azure/keyvault-secrets`, as a service
  * uses them, with the identity of the notifier.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
+import { openServiceBus } from "@millrace/azure";
 import { keyVaultSecret, openSecret, type SecretOptions } from "@millrace/azure/secrets";
+import { start } from "@millrace/servicebus";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
-import { certificate, client, openWorld, type World } from "./testing/world.ts";
+import { certificate, client, key, openWorld, type World } from "./testing/world.ts";
 
 let around: World;
 beforeAll(async () => {
@@ -90,4 +95,46 @@ test("what is not there or not allowed is said with what to do, and no secret is
   });
   const all = JSON.stringify([error, (error as Error).stack, Object.entries(error as object), troubles]);
   expect(all).not.toMatch(/hunter2|eyJ|Bearer|the notifier's secret/);
+});
+
+test("a namespace's key is changed, and its connection string in Key Vault with it: what is sent arrives", async () => {
+  const config = { UserConfig: { Namespaces: [{ Queues: [{ Name: "work" }] }] } };
+  const dataDir = mkdtempSync(path.join(tmpdir(), "millrace-rotation-"));
+  const namespace = (sharedAccessKey: string, port = 0) =>
+    start({ port, host: "127.0.0.1", config, dataDir, tls: { key, cert: certificate }, sharedAccessKey });
+  let broker = await namespace("first");
+  onTestFinished(async () => {
+    await broker.close();
+    rmSync(dataDir, { recursive: true });
+  });
+  const { port } = broker;
+  const store = (sharedAccessKey: string) =>
+    officer().setSecret(
+      "bus",
+      `Endpoint=sb://localhost:${port}/;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=${sharedAccessKey}`,
+    );
+  await store("first");
+  const { secret, troubles } = open("bus", { again_ms: 100 });
+  await using serviceBus = await openServiceBus({ rotated: secret });
+  await using sender = serviceBus.sender("work");
+  let sent = 0;
+  /** The first send after a connection was lost may say so; callers send again. */
+  const send = () =>
+    vi.waitFor(
+      async () => {
+        const message = { messageId: String(sent), body: Buffer.from("x") };
+        expect(await sender.sendAll([message])).toEqual([{ ok: true }]);
+        sent++;
+      },
+      { timeout: 60_000, interval: 100 },
+    );
+  await send();
+  await aSecondLater();
+  await store("second");
+  await send(); // the second key is stored, and not valid yet
+  await broker.close();
+  broker = await namespace("second", port);
+  await send();
+  expect(broker.inspect("work").active).toBe(3);
+  expect(troubles).toEqual([]);
 });
