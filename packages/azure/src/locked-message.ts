@@ -43,7 +43,7 @@ export type Lock = { lockedUntil(): Date | undefined; renew(): Promise<unknown> 
 /** The service's own bounds of a dead letter's texts. */
 const TEXT_MAX = 4_096;
 /** The SDK waits a minute for the answer to a settlement; by then most locks are gone, and the message comes again. */
-const SETTLE_TIMEOUT_MS = 15_000;
+const SETTLE_TIMEOUT_MS = 10_000;
 
 /** A message whose lock is lost when `isLost` says so; settled once. */
 export function lockedMessage(

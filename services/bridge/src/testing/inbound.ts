@@ -15,6 +15,8 @@ const LOCK = { LockDuration: "PT3S" };
 /** More than the kills of any test, or a message could be dead-lettered by chance. */
 const DELIVERIES_MAX = 20;
 
+const CONTROL_TOKEN = "a-token-for-faults-only";
+
 const entities = {
   UserConfig: {
     Namespaces: [
@@ -66,14 +68,24 @@ export async function inbound() {
   await writeFile(tokens, "[]");
   const routes = path.join(around.dir, "inbound.json");
   await writeFile(routes, JSON.stringify({ routes: [], sources: SOURCES }));
-  let broker = await around.startServiceBus();
+  let broker = await around.startServiceBus({ CONTROL_TOKEN });
   const serviceBus = stack.use(await openServiceBus({ connectionString }));
   const owned = stack.move();
   return {
     ...around,
     serviceBus: () => broker,
     async startServiceBus() {
-      broker = await around.startServiceBus();
+      broker = await around.startServiceBus({ CONTROL_TOKEN });
+    },
+    /** Something goes wrong at Service Bus from now on; it ends by itself. */
+    async fault(fault: object): Promise<void> {
+      const { port } = new URL(/sb:(\/\/[^;]+)/.exec(connectionString)![1]!, "http://x");
+      const response = await fetch(`http://127.0.0.1:${port}/$emulator/faults/it`, {
+        method: "PUT",
+        headers: { authorization: `Bearer ${CONTROL_TOKEN}`, "content-type": "application/json" },
+        body: JSON.stringify(fault),
+      });
+      if (!response.ok) throw new Error(await response.text());
     },
     async startIngest(): Promise<ChildProcess> {
       const child = around.launch(path.join(import.meta.dirname, "../../../ingest/src/main.ts"), {
