@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openServiceBus } from "@millrace/azure";
 import { startAzurite } from "@millrace/azure/testing";
 import { CONSUMER_DEFAULTS, digestOf, type Route } from "@millrace/contracts";
-import { eventually } from "@millrace/testkit";
+import { doneRecord, eventually, storeOutcome } from "@millrace/testkit";
 import { expect, it } from "vitest";
 import { storeOutcomes } from "./testing/outcomes.ts";
 import { end, type Surroundings, surroundings } from "./testing/surroundings.ts";
@@ -208,6 +208,51 @@ it("sends each route what it asks for", async () => {
   await eventually(async () => expect((await around.consumer("fans")).ack_floor.consumer_seq).toBe(30));
   expect(await around.receive(30, "small")).toEqual({ messages: 30, distinct: 30 });
   expect(await around.receive(20)).toEqual({ messages: 20, distinct: 20 });
+}, 60_000);
+
+it("sends the rows that meet a condition, each in its session, with values that a rule can compare", async () => {
+  await using around = await surroundings();
+  await around.startServiceBus();
+  const route: Route = {
+    name: "alerts",
+    topic: "predictions",
+    when: { output: "risk", op: ">=", value: 0.75 },
+    message: {
+      per: "row",
+      session_id: "{parameters.sensor}",
+      subject: "{model} {row}",
+      properties: { risk: "{outputs.risk}", urgent: "{parameters.urgent}", shift: "{parameters.shift}" },
+      ttl_s: 3_600,
+    },
+  };
+  await around.startBridge({ ROUTES_FILE: await around.routesFile([route]) });
+  const rows = [0.5, 0.75, 0.25, 1];
+  const request = { ...doneRecord().request, parameters: { sensor: "s-7", urgent: true, shift: 2 } };
+  const risk = { name: "risk", datatype: "FP32", shape: [4, 1], data: Float32Array.from(rows) } as const;
+  const record = doneRecord({ outputs: [risk], request });
+  const bytes = await storeOutcome(around.inference, record);
+  await storeOutcomes(around.inference, 3); // 0.5: not met, and acknowledged
+  await eventually(async () => expect((await around.consumer("alerts")).ack_floor.consumer_seq).toBe(4));
+  await using serviceBus = await openServiceBus({ connectionString: around.connectionString });
+  const seen: Parameters<Parameters<typeof serviceBus.subscribe>[1]>[0][] = [];
+  await using _reader = serviceBus.subscribe(
+    { topic: "predictions", subscription: "enterprise" },
+    (it) => void seen.push(it),
+  );
+  await eventually(() => expect(seen).toHaveLength(2));
+  const row = (index: number) => ({
+    messageId: `${record.id}.1:alerts#${index}`,
+    sessionId: "s-7",
+    subject: `pump ${index}`,
+    timeToLive: 3_600_000,
+    applicationProperties: { risk: rows[index], urgent: true, shift: 2, row: index },
+  });
+  expect(seen).toMatchObject([row(1), row(3)]);
+  expect(JSON.parse(String(seen[0]!.body))).toMatchObject({
+    row: 1,
+    outcome: { id: `${record.id}.1`, digest: digestOf(bytes) },
+    outputs: [{ name: "risk", shape: [1, 1], data: [0.75] }],
+  });
 }, 60_000);
 
 it("takes routes from the bucket as they come, change and go, and leaves the others alone", async () => {
