@@ -65,7 +65,8 @@ export async function openRoute(
         begin,
         in_order: route.message?.session_id !== undefined,
         batch_max: config.BATCH_MESSAGES_MAX,
-        concurrency: config.BATCHES_IN_FLIGHT,
+        // A batch that makes many messages sends them in parts, which those of the next batch must not come between.
+        concurrency: route.message?.per === "row" ? 1 : config.BATCHES_IN_FLIGHT,
         deliveries_max: Number.POSITIVE_INFINITY, // restarts while Service Bus is away are not the message's fault
         effect: { channel: "servicebus", destination: name },
       },

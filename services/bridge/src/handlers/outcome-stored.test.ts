@@ -62,6 +62,30 @@ it("of an outcome in several messages, settles when all of them are", async () =
   expect(await kinds(stopped.handle([delivery("a", [1, 2, 3])]))).toEqual(["retry"]);
 });
 
+it("makes no more messages at once than it may, and says of each outcome what became of it", async () => {
+  const sends: number[] = [];
+  const handle = onOutcomeStored({
+    route: { name: "all", topic: "predictions", message: { per: "row" } },
+    outbox: {
+      async send(messages) {
+        sends.push(messages.length);
+        return messages.map(({ messageId }) =>
+          messageId === "o7.1:all#3" ? { kind: "refused", why: "odd" } : { kind: "sent" },
+        );
+      },
+    },
+  });
+  const outcomes = Array.from({ length: 20 }, (_, n) =>
+    delivery(
+      `o${n}`,
+      Array.from({ length: 512 }, () => 1),
+    ),
+  );
+  const said = await kinds(handle(outcomes));
+  expect(said).toEqual(outcomes.map((_, n) => (n === 7 ? "reject" : "done")));
+  expect(sends).toEqual([2_048, 2_048, 2_048, 2_048, 2_048, 0]);
+});
+
 it("fails an outcome whose outputs cannot be read, when the route asks for them", async () => {
   const broken = delivery("a");
   const { handle } = scripted({ when: { output: "risk", op: ">", value: 0 } });

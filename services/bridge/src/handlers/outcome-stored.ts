@@ -1,5 +1,6 @@
+import type { OutgoingMessage } from "@millrace/azure";
 import { done, type OutcomeDelivery, reject, retry, type Verdict } from "@millrace/bus";
-import type { Route } from "@millrace/contracts";
+import type { Result, Route } from "@millrace/contracts";
 import { messagesOf } from "../domain/message.ts";
 import type { Outbox, Sent } from "../domain/outbox.ts";
 
@@ -10,8 +11,7 @@ import type { Outbox, Sent } from "../domain/outbox.ts";
  */
 export const onOutcomeStored = ({ route, outbox }: { route: Route; outbox: Pick<Outbox, "send"> }) => {
   const toMessages = messagesOf(route);
-  return async (outcomes: readonly OutcomeDelivery[]): Promise<Verdict[]> => {
-    const made = outcomes.map((outcome) => (isFor(route, outcome) ? toMessages(outcome) : NONE));
+  const send = async (made: readonly Result<OutgoingMessage[]>[]): Promise<Verdict[]> => {
     const sent = await outbox.send(made.flatMap((result) => (result.ok ? result.value : [])));
     let next = 0;
     return made.map((result): Verdict => {
@@ -21,9 +21,28 @@ export const onOutcomeStored = ({ route, outbox }: { route: Route; outbox: Pick<
       return verdictOf(sent.slice(first, next));
     });
   };
+  return async (outcomes: readonly OutcomeDelivery[]): Promise<Verdict[]> => {
+    const verdicts: Verdict[] = [];
+    let made: Result<OutgoingMessage[]>[] = [];
+    let messages = 0;
+    for (const outcome of outcomes) {
+      const result = isFor(route, outcome) ? toMessages(outcome) : NONE;
+      made.push(result);
+      messages += result.ok ? result.value.length : 0;
+      if (messages < MESSAGES_MAX) continue;
+      verdicts.push(...(await send(made)));
+      made = [];
+      messages = 0;
+    }
+    verdicts.push(...(await send(made)));
+    return verdicts;
+  };
 };
 
-const NONE = { ok: true, value: [] } as const;
+/** Made at once, about, before they are sent: an outcome has up to 512 rows, and each may be a message. */
+const MESSAGES_MAX = 2_048;
+
+const NONE: Result<OutgoingMessage[]> = { ok: true, value: [] };
 
 /** What a consumer was given before its route was changed comes once more. */
 const isFor = ({ tenant, project, model, state }: Route, { address }: OutcomeDelivery): boolean =>
