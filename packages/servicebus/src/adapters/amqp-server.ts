@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Journal } from "../domain/journal.ts";
 import type { Namespace } from "../domain/namespace.ts";
 import type { FaultOf } from "../faults/fault.ts";
@@ -129,8 +130,7 @@ export class AmqpServer {
   }
 
   /** Takes over a connection that speaks AMQP. */
-  accept(socket: Socket): void {
-    socket.setNoDelay(true);
+  accept(socket: Duplex): void {
     const connection = this.#container.create_connection({
       max_frame_size: FRAME_BYTES,
       idle_time_out: IDLE_MS,

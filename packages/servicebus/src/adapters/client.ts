@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Access } from "./access.ts";
 import type { Session } from "./rhea.ts";
 import type { SessionState } from "./session-state.ts";
@@ -7,7 +7,7 @@ import type { SessionState } from "./session-state.ts";
 export interface Client {
   readonly access: Access;
   readonly sessions: Map<Session, SessionState>;
-  readonly socket: Socket;
+  readonly socket: Duplex;
 }
 
 /** The links of a connection, with the sessions they belong to. */

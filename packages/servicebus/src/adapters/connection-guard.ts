@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Connection } from "./rhea.ts";
 
 /** What rhea offers no other way to get at. */
@@ -20,13 +20,13 @@ const LAST_WORDS_MS = 1_000;
  * are never read, a connection that is broken and not closed, and answers that cannot be encoded. Must run before the
  * connection is accepted.
  */
-export function guardConnection(connection: Connection, socket: Socket, options: { maxFrameBytes: number }): void {
+export function guardConnection(connection: Connection, socket: Duplex, options: { maxFrameBytes: number }): void {
   const guarded = connection as Guarded;
   const input = guarded.input;
   guarded.input = (chunk) => {
     if (socket.destroyed) return;
     input.call(guarded, chunk);
-    if (guarded.saved_error) socket.destroySoon();
+    if (guarded.saved_error) socket.end(() => socket.destroy());
     else if ((guarded.frame_size ?? 0) > options.maxFrameBytes) {
       breakOff(connection, socket, {
         condition: "amqp:connection:framing-error",
@@ -50,7 +50,7 @@ export function guardConnection(connection: Connection, socket: Socket, options:
 /** Closes a connection, and soon the socket too, whatever the peer does. */
 export function breakOff(
   connection: Connection,
-  socket: Socket,
+  socket: Duplex,
   error: { condition: string; description: string },
 ): void {
   connection.close(error);

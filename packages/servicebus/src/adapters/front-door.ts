@@ -1,6 +1,8 @@
 import type { Server as HttpServer } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { type SecureContext, TLSSocket } from "node:tls";
+import { WebSockets } from "./web-sockets.ts";
 
 const AMQP = 0x41; // "AMQP"
 const TLS_HANDSHAKE = 0x16;
@@ -8,35 +10,42 @@ const TLS_HANDSHAKE = 0x16;
 const FIRST_BYTE_MS = 30_000;
 
 /**
- * One port for everything, as the Azure SDKs expect of an endpoint: AMQP, HTTP, and either of them inside TLS. The first
- * byte tells which.
+ * One port for everything, as the Azure SDKs expect of an endpoint: AMQP, HTTP, AMQP in WebSockets, and each of them inside
+ * TLS. The first byte tells which.
  */
 export class FrontDoor {
   readonly #secureContext: SecureContext;
-  readonly #amqp: (socket: Socket) => void;
+  readonly #amqp: (stream: Duplex) => void;
   readonly #http: HttpServer;
   readonly #isRefused: () => boolean;
+  readonly #webSockets = new WebSockets();
   /** Those not handed to AMQP, which closes its own. */
-  readonly #others = new Set<Socket>();
-
+  readonly #others = new Set<Duplex>();
+  /** The connections that TLS ones run in. */
+  readonly #carriers = new WeakMap<Duplex, Socket>();
   /** Those that wait for the end of a partition. */
   #held: (() => void)[] | undefined;
 
   constructor(options: {
     secureContext: SecureContext;
-    amqp: (socket: Socket) => void;
+    amqp: (stream: Duplex) => void;
     http: HttpServer;
-    /** Whether a connection that is no plain HTTP is to be reset: a fault on demand. */
+    /** Whether a new connection is to be reset, unless it is for plain HTTP requests: a fault on demand. */
     isRefused: () => boolean;
   }) {
     this.#secureContext = options.secureContext;
     this.#amqp = options.amqp;
     this.#http = options.http;
     this.#isRefused = options.isRefused;
+    this.#http.on("upgrade", (request, socket: Socket, head) => {
+      const upgrade = () =>
+        this.#webSockets.upgrade(request, socket, { head, opened: (stream) => this.#handOver(socket, stream) });
+      if (this.#carriers.has(socket)) upgrade();
+      else this.#admit(socket, upgrade);
+    });
   }
 
-  /** `carrier` is the connection that a TLS one runs in. */
-  enter(socket: Socket, carrier?: Socket): void {
+  enter(socket: Socket): void {
     this.#others.add(socket);
     socket.once("close", () => this.#others.delete(socket));
     socket.on("error", () => {}); // a client that breaks off is no news, and must not end the process
@@ -49,7 +58,7 @@ export class FrontDoor {
       }
       clearTimeout(timer);
       socket.unshift(chunk);
-      this.#admit(socket, chunk[0], carrier);
+      this.#route(socket, chunk[0]);
     };
     socket.once("readable", look);
   }
@@ -65,21 +74,32 @@ export class FrontDoor {
     for (const socket of this.#others) socket.destroy();
   }
 
-  #admit(socket: Socket, firstByte: number | undefined, carrier: Socket | undefined): void {
-    const outermost = !carrier && (firstByte === AMQP || firstByte === TLS_HANDSHAKE);
-    if (outermost && this.#isRefused()) socket.resetAndDestroy();
-    else if (outermost && this.#held) this.#held.push(() => this.#route(socket, firstByte, carrier));
-    else this.#route(socket, firstByte, carrier);
+  #route(socket: Socket, firstByte: number | undefined): void {
+    const inTls = this.#carriers.has(socket);
+    const speakAmqp = () => this.#handOver(socket, socket.setNoDelay(true));
+    if (firstByte === TLS_HANDSHAKE && !inTls) this.#admit(socket, () => this.#unwrap(socket));
+    else if (firstByte === AMQP && inTls) speakAmqp();
+    else if (firstByte === AMQP) this.#admit(socket, speakAmqp);
+    else this.#http.emit("connection", socket);
   }
 
-  #route(socket: Socket, firstByte: number | undefined, carrier: Socket | undefined): void {
-    if (socket.destroyed) return;
-    if (firstByte === TLS_HANDSHAKE && !carrier) {
-      this.enter(new TLSSocket(socket, { isServer: true, secureContext: this.#secureContext }), socket);
-    } else if (firstByte === AMQP) {
-      this.#others.delete(socket);
-      if (carrier) this.#others.delete(carrier);
-      this.#amqp(socket);
-    } else this.#http.emit("connection", socket);
+  /** Lets a connection in, unless a fault keeps it out or waiting. */
+  #admit(socket: Socket, proceed: () => void): void {
+    if (this.#isRefused()) socket.resetAndDestroy();
+    else if (this.#held) this.#held.push(() => socket.destroyed || proceed());
+    else proceed();
+  }
+
+  #unwrap(carrier: Socket): void {
+    const socket = new TLSSocket(carrier, { isServer: true, secureContext: this.#secureContext });
+    this.#carriers.set(socket, carrier);
+    this.enter(socket);
+  }
+
+  #handOver(socket: Socket, stream: Duplex): void {
+    this.#others.delete(socket);
+    const carrier = this.#carriers.get(socket);
+    if (carrier) this.#others.delete(carrier);
+    this.#amqp(stream);
   }
 }

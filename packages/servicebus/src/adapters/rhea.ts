@@ -1,6 +1,6 @@
 /// <reference path="./rhea-internals.d.ts" />
 import type { EventEmitter } from "node:events";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import container from "rhea/lib/container.js";
 import frames from "rhea/lib/frames.js";
 import message from "rhea/lib/message.js";
@@ -90,11 +90,11 @@ export interface Container extends EventEmitter {
 }
 
 export interface Connection extends EventEmitter {
-  accept(socket: Socket): void;
+  accept(socket: Duplex): void;
   /** Has the endpoints' `_process` called soon. */
   _register(): void;
   close(error?: AmqpError): void;
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly max_frame_size: number | undefined;
   readonly sasl_transport?: { readonly mechanism?: Mechanism; readonly selected?: { readonly mechanism?: Mechanism } };
 }

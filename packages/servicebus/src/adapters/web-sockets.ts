@@ -1,0 +1,36 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { createWebSocketStream, WebSocketServer } from "ws";
+
+/** Azure's path, and the name of AMQP in a WebSocket (OASIS, AMQP WebSocket Binding) as its SDKs say it. */
+const PATH = /^\/\$servicebus\/websocket\/?(?:\?|$)/i;
+const PROTOCOL = "AMQPWSB10";
+/** A client may put many frames into one message. */
+const MAX_MESSAGE_BYTES = 4 << 20;
+
+/** AMQP in WebSockets, for clients that only get out by HTTPS: one binary stream in each. */
+export class WebSockets {
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: MAX_MESSAGE_BYTES,
+    handleProtocols: () => PROTOCOL,
+  });
+
+  /** Answers a request to upgrade; `opened` gets what is then spoken inside. */
+  upgrade(request: IncomingMessage, socket: Duplex, options: { head: Buffer; opened: (stream: Duplex) => void }): void {
+    const offered = String(request.headers["sec-websocket-protocol"] ?? "").split(/ *, */);
+    if (!PATH.test(request.url ?? "") || !offered.includes(PROTOCOL)) {
+      const status = offered.includes(PROTOCOL) ? "404 Not Found" : "400 Bad Request";
+      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    this.#server.handleUpgrade(request, socket, options.head, (webSocket) => {
+      const stream = createWebSocketStream(webSocket);
+      // A connection that breaks off ends the reading half only.
+      webSocket.once("close", () => setImmediate(() => stream.destroy()));
+      options.opened(stream);
+    });
+  }
+}
