@@ -23,6 +23,9 @@ test.each([
   ["<a b=c/>", "an attribute without quotation marks"],
   ["<a", "half a tag"],
   ['<!DOCTYPE a [<!ENTITY b "b">]><a>&b;</a>', "a document type"],
+  ["<!doctype a SYSTEM 'http://127.0.0.1/'><a/>", "a document type of another place"],
+  ["<a><constructor/></a>", "the name of something else"],
+  [`<a>${" ".repeat(300_000)}</a>`, "too long"],
   [`${"<a>".repeat(50)}${"</a>".repeat(50)}`, "too many levels"],
 ])("%s is refused: %s", (source) => {
   expect(parseXml(source)).toBe(undefined);
@@ -34,6 +37,10 @@ test("text comes back as it was, without what XML cannot hold", () => {
     attributes: { b: `<&>"' ü 😀 \uFFFD\uFFFD` },
     text: `<&>"' ü 😀 \uFFFD\uFFFD`,
   });
+});
+
+test("text may stand in several pieces, and unescaped; unknown entities stay as they are", () => {
+  expect(parseXml("\uFEFF<a>1 <b/>2<![CDATA[<&amp;>]]><!-- no -->&eacute;</a>\n")?.text).toBe("1 2<&amp;>&eacute;");
 });
 
 test("a long text that is no document is given up quickly", () => {

@@ -1,3 +1,5 @@
+import { XMLParser, XMLValidator } from "fast-xml-parser";
+
 /** An element of the documents that the administration API exchanges. Names come without their prefix. */
 export interface XmlElement {
   readonly name: string;
@@ -6,51 +8,65 @@ export interface XmlElement {
   readonly text: string;
 }
 
-interface OpenElement {
-  readonly name: string;
-  readonly attributes: Record<string, string>;
-  readonly children: XmlElement[];
-  text: string;
-}
+/** An element as the parser gives it: its name with what is in it, in order, and perhaps its attributes. */
+type Node = { readonly [ATTRIBUTES]?: Readonly<Record<string, string>> } & Readonly<Record<string, Node[] | string>>;
 
 const MAX_DEPTH = 32;
-const TAG = /<(?:(\/)([\w:.-]+)\s*|([\w:.-]+)((?:\s+[\w:.-]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?))>/y;
-const ATTRIBUTE = /([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
+const MAX_LENGTH = 256 * 1024;
+const ATTRIBUTES = ":@";
+const TEXT = "#text";
+const CDATA = "#cdata";
 const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
 
+/** Entities are left alone: the few there are without a document type are resolved below, so nothing can grow. */
+const parser = new XMLParser({
+  preserveOrder: true,
+  removeNSPrefix: true,
+  ignoreAttributes: false,
+  attributeNamePrefix: "",
+  textNodeName: TEXT,
+  cdataPropName: CDATA,
+  parseTagValue: false,
+  trimValues: false,
+  processEntities: false,
+  ignoreDeclaration: true,
+  ignorePiTags: true,
+  maxNestedTags: MAX_DEPTH,
+});
+
 /**
- * Reads elements, attributes and text: what the SDKs send. No document types, so nothing in it can grow when it is read.
- * @returns undefined when it is not well-formed
+ * Reads elements, attributes and text: what the SDKs send. Document types are refused, and what is too long or too deep.
+ * @returns undefined when it is refused, or not well-formed
  */
 export function parseXml(source: string): XmlElement | undefined {
-  const document: OpenElement = { name: "", attributes: {}, children: [], text: "" };
-  const open = [document];
-  let at = source.replace(/^\uFEFF?\s*(<\?xml[^>]*\?>)?/, (start) => " ".repeat(start.length)).search(/\S/);
-  while (at >= 0 && at < source.length) {
-    const tagAt = source.indexOf("<", at);
-    const end = tagAt < 0 ? source.length : tagAt;
-    open.at(-1)!.text += unescapeXml(source.slice(at, end));
-    if (tagAt < 0) break;
-    TAG.lastIndex = tagAt;
-    const tag = TAG.exec(source);
-    if (!tag) return undefined;
-    at = TAG.lastIndex;
-    const [, closing, closed, opened, attributes = "", empty] = tag;
-    if (closing) {
-      const element = open.pop()!;
-      if (open.length === 0 || element.name !== localName(closed!)) return undefined;
-      open.at(-1)!.children.push(element);
-      continue;
-    }
-    const element: OpenElement = { name: localName(opened!), attributes: {}, children: [], text: "" };
-    for (const [, name = "", double, single] of attributes.matchAll(ATTRIBUTE)) {
-      element.attributes[localName(name)] = unescapeXml(double ?? single ?? "");
-    }
-    if (empty) open.at(-1)!.children.push(element);
-    else if (open.push(element) > MAX_DEPTH) return undefined;
+  const document = source.replace(/^\uFEFF/, "").trim();
+  if (document.length > MAX_LENGTH || /<!DOCTYPE/i.test(document)) return undefined;
+  try {
+    if (XMLValidator.validate(document) !== true) return undefined;
+    const roots = (parser.parse(document) as Node[]).filter((node) => !(TEXT in node));
+    return roots.length === 1 ? elementOf(roots[0]!) : undefined;
+  } catch {
+    return undefined; // too deep, or a name that the parser refuses to make a property of
   }
-  const [root, ...more] = document.children;
-  return open.length === 1 && more.length === 0 && document.text.trim() === "" ? root : undefined;
+}
+
+function elementOf(node: Node): XmlElement {
+  const name = nameOf(node);
+  const content = node[name] as Node[];
+  const attributes = Object.entries(node[ATTRIBUTES] ?? {}).map(([key, value]) => [key, unescapeXml(value)]);
+  return {
+    name,
+    attributes: Object.fromEntries(attributes),
+    children: content.filter((one) => ![TEXT, CDATA].includes(nameOf(one))).map(elementOf),
+    text: content.map(textOf).join(""),
+  };
+}
+
+const nameOf = (node: Node): string => Object.keys(node).find((key) => key !== ATTRIBUTES)!;
+
+function textOf(node: Node): string {
+  if (CDATA in node) return (node[CDATA] as Node[]).map((one) => one[TEXT]).join("");
+  return TEXT in node ? unescapeXml(node[TEXT] as string) : "";
 }
 
 export const child = (element: XmlElement | undefined, name: string): XmlElement | undefined =>
@@ -71,8 +87,6 @@ const NAMED: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">"
 /** An element with text, or nothing when there is no value. */
 export const textElement = (name: string, value: string | number | boolean | undefined): string =>
   value === undefined ? "" : `<${name}>${escapeXml(String(value))}</${name}>`;
-
-const localName = (name: string) => name.slice(name.indexOf(":") + 1);
 
 function unescapeXml(text: string): string {
   return text.replace(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|(\w+));/gi, (whole, hex, decimal, name) => {
