@@ -205,6 +205,22 @@ export const MUTATIONS: readonly Mutation[] = [
     test: "services/bridge/src/simulation.test.ts",
   },
   {
+    name: "does-not-go-back",
+    about: "a consumer in order begins where all is acknowledged",
+    file: bus("source.ts"),
+    find: "    if (spec.in_order) await rewind(bus, spec);\n",
+    replace: "",
+    test: "packages/bus/src/in-order.test.ts",
+  },
+  {
+    name: "widened-route",
+    about: "who may operate one project ends nothing of another",
+    file: "services/bridge/src/domain/routes.ts",
+    find: "  return widens\n",
+    replace: "  return widens && !bucket\n",
+    test: "services/bridge/src/domain/routes.test.ts",
+  },
+  {
     name: "sessions-overtake",
     about: "of a session, the bridge has one send under way at a time",
     file: "services/bridge/src/domain/outbox.ts",
