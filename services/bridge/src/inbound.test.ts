@@ -145,7 +145,9 @@ it("dead-letters what can never be a request with its reason, and says so to who
 
 it("killed again and again between storing and completing, each request is one and none is left", async () => {
   await using around = await inbound();
-  await around.startIngest();
+  const ingest = await around.startIngest();
+  let submissions = 0;
+  ingest.stdout!.on("data", (bytes) => (submissions += String(bytes).split('"operation":"submission"').length - 1));
   await using _worker = await around.work();
   const random = seededRandom();
   const total = 400;
@@ -153,6 +155,7 @@ it("killed again and again between storing and completing, each request is one a
     for (let at = 0; at < total; at += 20) {
       const some = ids(20, `m-${at}-`).map((id) => request(id, { replyTo: "replies" }));
       await around.send("requests", some);
+      await sleep(random.integer(100, 600));
       if (random.next() < 0.3) await around.send("requests", some.slice(0, random.integer(1, 20))); // the sender was not sure
     }
   })();
@@ -168,6 +171,7 @@ it("killed again and again between storing and completing, each request is one a
   await emptied(around, "requests");
   expect(await around.requests()).toBe(total);
   expect((await around.look("replies")).waiting).toEqual([]);
+  console.info(`${submissions} submissions made ${total} requests`);
 }, 180_000);
 
 it("while ingest is away messages stay, locked and uncounted, and go on when it is back", async () => {
@@ -182,7 +186,7 @@ it("while ingest is away messages stay, locked and uncounted, and go on when it 
     expect(readiness.status).toBe(503);
     expect(await readiness.text()).toMatch(/4 held: no ingest is connected/);
   });
-  await sleep(8_000); // longer than two locks: what is shown is that nothing happens to them
+  await sleep(11_000); // longer than two locks: what is shown is that nothing happens to them
   const { waiting, dead } = await around.look("requests");
   expect(dead).toEqual([]);
   expect(waiting.map(({ deliveryCount }) => deliveryCount)).toEqual(waiting.map(() => 0));

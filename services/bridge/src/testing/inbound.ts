@@ -11,7 +11,7 @@ import { line, surroundings } from "./surroundings.ts";
 export type Inbound = Awaited<ReturnType<typeof inbound>>;
 
 /** Short, so that a message whose taker died comes back soon. */
-const LOCK = { LockDuration: "PT3S" };
+const LOCK = { LockDuration: "PT5S" };
 /** More than the kills of any test, or a message could be dead-lettered by chance. */
 const DELIVERIES_MAX = 20;
 
