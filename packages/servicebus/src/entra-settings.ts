@@ -38,7 +38,8 @@ export const AZURE_AUDIENCE = "https://servicebus.azure.net";
 
 /** @throws BrokerConfigError naming every mistake */
 export function checkEntraSettings(settings: unknown): EntraSettings {
-  const mistakes = [...Value.Errors(EntraSettings, settings)].map(
+  const errors = [...Value.Errors(EntraSettings, settings)].filter(({ keyword }) => keyword !== "boolean"); // told by additionalProperties
+  const mistakes = errors.map(
     ({ instancePath, message, params }) => `entra${instancePath}: ${message}${details(params)}`,
   );
   if (mistakes.length > 0) throw new BrokerConfigError(mistakes);

@@ -1,7 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import path from "node:path";
 import { createSecureContext } from "node:tls";
 import { accessKeysOf } from "./adapters/access-keys.ts";
 import { Administration } from "./adapters/administration.ts";
@@ -10,7 +8,8 @@ import { Authority } from "./adapters/authority.ts";
 import { Control, checkControlToken } from "./adapters/control.ts";
 import { EntraTokens } from "./adapters/entra-tokens.ts";
 import { FrontDoor } from "./adapters/front-door.ts";
-import { type Certificate, makeCertificate } from "./adapters/local-certificate.ts";
+import { keptCertificate } from "./adapters/kept-certificate.ts";
+import type { Certificate } from "./adapters/local-certificate.ts";
 import { ALL_RIGHTS } from "./adapters/rights.ts";
 import { readOffered } from "./adapters/sections.ts";
 import { SqliteJournal } from "./adapters/sqlite-journal.ts";
@@ -89,7 +88,7 @@ export async function start(options: StartOptions): Promise<Broker> {
     entra,
     now: Date.now,
   });
-  const certificate = options.tls ?? certificateFor(options);
+  const certificate = options.tls ?? keptCertificate(options);
 
   const faults = new Faults({ now: Date.now });
   const controls = {
@@ -202,20 +201,6 @@ function openJournal(dataDir: string): SqliteJournal {
     const why = (cause as Error).message;
     throw new Error(`Cannot use ${dataDir} (${why}); is another broker running on it?`, { cause });
   }
-}
-
-/** Kept with the data, so that a client that trusts it still does after a restart. */
-function certificateFor({ dataDir, host }: StartOptions): Certificate {
-  const fresh = () => makeCertificate([...new Set(["localhost", "127.0.0.1", "::1", host])], new Date());
-  if (dataDir === undefined) return fresh();
-  const [keyFile, certificateFile] = ["tls-key.pem", "tls-certificate.pem"].map((name) => path.join(dataDir, name));
-  if (existsSync(keyFile!) && existsSync(certificateFile!)) {
-    return { key: readFileSync(keyFile!, "utf8"), cert: readFileSync(certificateFile!, "utf8") };
-  }
-  const certificate = fresh();
-  writeFileSync(keyFile!, certificate.key, { mode: 0o600 });
-  writeFileSync(certificateFile!, certificate.cert);
-  return certificate;
 }
 
 function rethrow(error: unknown): never {

@@ -3,12 +3,12 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import type { Duplex } from "node:stream";
 import type { Journal } from "../domain/journal.ts";
 import type { Namespace } from "../domain/namespace.ts";
-import type { FaultOf } from "../faults/fault.ts";
-import { concerns, type Faults } from "../faults/faults.ts";
+import type { Faults } from "../faults/faults.ts";
 import { Access } from "./access.ts";
 import { Attachments } from "./attachments.ts";
 import type { Authority } from "./authority.ts";
 import { type Client, linksOf } from "./client.ts";
+import { ClientFaults } from "./client-faults.ts";
 import { breakOff, guardConnection } from "./connection-guard.ts";
 import { limitDecoding } from "./decoding-limits.ts";
 import { Distribution } from "./distribution.ts";
@@ -61,7 +61,6 @@ export class AmqpServer {
   readonly #container = rhea.create_container({ id: "millrace-servicebus" });
   readonly #server: Server;
   readonly #door: Door;
-  #partitioned = false;
   #timer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
 
@@ -92,7 +91,9 @@ export class AmqpServer {
       acceptance: this.#acceptance,
       faults: options.faults,
     });
-    options.faults.serve({ drop: (fault) => this.#drop(fault), partition: (on) => this.#partition(on) });
+    options.faults.serve(
+      new ClientFaults({ clients: () => this.#clients.values(), hold: (held) => options.door.hold(held) }),
+    );
     this.#door = options.door;
     this.#server = createServer((socket) => this.#door.enter(socket));
     limitDecoding();
@@ -158,34 +159,6 @@ export class AmqpServer {
   dropLinks(): void {
     for (const client of this.#clients.values()) {
       for (const { state, link } of linksOf(client)) state.detach(link, DROPPED);
-    }
-  }
-
-  #drop(fault: FaultOf<"drop-connection" | "drop-link">): boolean {
-    let dropped = false;
-    for (const client of this.#clients.values()) {
-      const concerned = linksOf(client).filter(({ path }) => concerns(fault, path));
-      if (concerned.length === 0 && (fault.kind === "drop-link" || fault.entity !== undefined)) continue;
-      dropped = true;
-      if (fault.kind === "drop-connection") client.socket.destroy();
-      else for (const { state, link } of concerned) state.detach(link, DROPPED);
-    }
-    return dropped;
-  }
-
-  /** What is under way stays where it is, in both directions, as when a cable is pulled and put back. */
-  #partition(partitioned: boolean): void {
-    if (partitioned === this.#partitioned) return;
-    this.#partitioned = partitioned;
-    this.#door.hold(partitioned);
-    for (const { socket } of this.#clients.values()) {
-      if (partitioned) {
-        socket.pause();
-        socket.cork();
-      } else {
-        socket.uncork();
-        socket.resume();
-      }
     }
   }
 

@@ -98,7 +98,8 @@ export function checkFault(given: unknown, now: number): { fault: Fault; endsAt:
   const kind = (given as { kind?: unknown } | null)?.kind;
   const schema = typeof kind === "string" && Object.hasOwn(Kinds, kind) ? Kinds[kind as FaultKind] : undefined;
   if (!schema) throw new FaultError([`kind: must be one of ${Object.keys(Kinds).join(", ")}`]);
-  const mistakes = [...Value.Errors(schema, given)].map(({ instancePath, message, params }) => {
+  const errors = [...Value.Errors(schema, given)].filter(({ keyword }) => keyword !== "boolean"); // told by additionalProperties
+  const mistakes = errors.map(({ instancePath, message, params }) => {
     const { additionalProperties } = params as { additionalProperties?: string[] };
     return `${instancePath.slice(1) || kind}: ${message}${additionalProperties ? ` (${additionalProperties.join(", ")})` : ""}`;
   });
