@@ -10,6 +10,7 @@ import { flood } from "./benchmarks/flood.ts";
 import { latency } from "./benchmarks/latency.ts";
 import { memory } from "./benchmarks/memory.ts";
 import { pipeline } from "./benchmarks/pipeline.ts";
+import { servicebus } from "./benchmarks/servicebus.ts";
 import type { Benchmark, RunOptions } from "./room/benchmark.ts";
 import { describeMachine } from "./room/machine.ts";
 import { type Report, render } from "./room/report.ts";
@@ -19,6 +20,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   accept,
   bulk,
   bridge,
+  servicebus,
   latency,
   memory,
   drain,
@@ -35,7 +37,7 @@ const HELP = [
   "",
   "  --json     one JSON document on standard output, progress on standard error",
   "  --quick    fewer and shorter rounds",
-  "  --size N   so many requests, where a benchmark has a size (drain, pipeline, backlog, flood)",
+  "  --size N   so many requests, where a benchmark has a size (drain, pipeline, backlog, flood, servicebus)",
 ].join("\n");
 
 process.exitCode = await main(process.argv.slice(2));
