@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { configOf, eventually, noRenewal, one, openBroker, scratchFolder, some } from "./testing/local-broker.ts";
+import {
+  administrationOf,
+  configOf,
+  eventually,
+  noRenewal,
+  one,
+  openBroker,
+  scratchFolder,
+  some,
+} from "./testing/local-broker.ts";
 
 const config = configOf({
   Queues: [
@@ -88,12 +97,30 @@ test("dead letters are passed on with their reason, whatever made them dead lett
   ]);
 });
 
-test("four times a message is passed on; a fifth time, or in a circle, it is a dead letter where it stopped", async () => {
+test("what is to go to a disabled entity is a transfer dead letter of the one that forwards", async () => {
+  await using it = await openBroker(config);
+  const administration = administrationOf(it.broker);
+  await administration.updateQueue({ ...(await administration.getQueue("work")), status: "SendDisabled" });
+  await it.client.createSender("inbox").sendMessages({ body: 1, messageId: "m" });
+  expect(it.broker.inspect("inbox")).toMatchObject({ active: 0, deadLettered: 0, transferDeadLettered: 1 });
+  expect(await administration.getQueueRuntimeProperties("inbox")).toMatchObject({
+    transferDeadLetterMessageCount: 1,
+    totalMessageCount: 1,
+  });
+  const receiver = it.client.createReceiver("inbox", { ...noRenewal, subQueueType: "transferDeadLetter" });
+  const dead = await one(receiver);
+  expect(dead).toMatchObject({ body: 1, messageId: "m", deadLetterReason: "MessagingEntityDisabled" });
+  expect(dead.deadLetterSource).toBe("inbox");
+  await receiver.completeMessage(dead);
+  expect(it.broker.inspect("inbox").transferDeadLettered).toBe(0);
+});
+
+test("four times a message is passed on; a fifth time, or in a circle, it is a transfer dead letter where it stopped", async () => {
   await using it = await openBroker(config);
   await it.client.createSender("one").sendMessages({ body: "four hops" });
   expect(it.broker.inspect("end").active).toBe(1);
   await it.client.createSender("loop-a").sendMessages({ body: "round and round" });
-  const dead = await one(it.client.createReceiver("loop-a", { ...noRenewal, subQueueType: "deadLetter" }));
+  const dead = await one(it.client.createReceiver("loop-a", { ...noRenewal, subQueueType: "transferDeadLetter" }));
   expect(dead).toMatchObject({ body: "round and round", deadLetterReason: "MaxTransferHopCountExceeded" });
   expect(it.broker.inspect("loop-b")).toMatchObject({ active: 0, deadLettered: 0 });
 });

@@ -30,7 +30,9 @@ function open() {
   const namespace = new Namespace(catalog.plan(), around);
   catalog.govern(namespace);
   const send = (scheduledFor?: number) =>
-    namespace.send(namespace.target("idle")!, [{ ...message, ...(scheduledFor !== undefined && { scheduledFor }) }]);
+    namespace.routing.send(namespace.target("idle")!, [
+      { ...message, ...(scheduledFor !== undefined && { scheduledFor }) },
+    ]);
   return { clock, namespace, send, idle: new IdleEntities({ catalog, namespace, now }) };
 }
 
@@ -56,6 +58,6 @@ test("sending, receiving and messages that wait for their time are use", () => {
   clock.now += 59 * MINUTE;
   expect(idle.remove()).toEqual(["news/Subscriptions/idle"]);
   clock.now += 2 * MINUTE;
-  namespace.releaseScheduled();
+  namespace.routing.releaseScheduled();
   expect(idle.remove()).toEqual(["idle"]);
 });

@@ -8,7 +8,7 @@ import {
   type ReceivingProperties,
   type SendingProperties,
 } from "./config.ts";
-import type { NamespacePlan } from "./domain/namespace.ts";
+import type { NamespacePlan } from "./domain/plan.ts";
 import type { QueueSettings } from "./domain/queue.ts";
 import { compileRule, type RuleDefinition, type RuleFilter } from "./domain/rule.ts";
 

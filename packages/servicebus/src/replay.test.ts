@@ -117,7 +117,7 @@ class Run {
         }),
       );
     });
-    this.namespace.send(target, offered);
+    this.namespace.routing.send(target, offered);
   }
 
   lock(): void {
@@ -136,12 +136,12 @@ class Run {
 
   pass(): void {
     this.clock.now += this.random(6_000);
-    this.namespace.releaseScheduled();
+    this.namespace.routing.releaseScheduled();
     for (const queue of this.namespace.queues) {
       queue.releaseExpiredLocks();
       queue.expireMessages();
     }
-    this.namespace.forwardWaiting();
+    this.namespace.routing.forwardWaiting();
   }
 
   cancel(): void {

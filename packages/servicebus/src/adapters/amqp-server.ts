@@ -214,7 +214,7 @@ export class AmqpServer {
   /** What a turn does with the state machine; answers how to transmit what receivers were given. */
   #deliver(): (() => void)[] {
     for (const { sessions } of this.#clients.values()) for (const session of sessions.values()) session.flush();
-    this.#namespace.releaseScheduled();
+    this.#namespace.routing.releaseScheduled();
     for (const queue of this.#namespace.queues) queue.releaseExpiredLocks();
     this.#acceptance.serve();
     const { transmissions, more } = this.#distribution.serve();
@@ -234,7 +234,7 @@ export class AmqpServer {
 
   /** Wakes the next turn when a lock runs out or a scheduled message is due. */
   #armTimer(): void {
-    let earliest = this.#namespace.nextDue() ?? Number.POSITIVE_INFINITY;
+    let earliest = this.#namespace.routing.nextDue() ?? Number.POSITIVE_INFINITY;
     for (const queue of this.#namespace.queues) earliest = Math.min(earliest, queue.nextLockExpiry() ?? earliest);
     clearTimeout(this.#timer);
     if (!Number.isFinite(earliest)) return;
@@ -246,7 +246,7 @@ export class AmqpServer {
   #sweep(): void {
     this.#distribution.markUsed();
     for (const queue of this.#namespace.queues) queue.expireMessages();
-    this.#namespace.forwardWaiting();
+    this.#namespace.routing.forwardWaiting();
     this.#cycle.request();
   }
 

@@ -5,6 +5,7 @@ import type { Entity } from "../entity-catalog.ts";
 export interface EntityCounts {
   readonly active: number;
   readonly deadLettered: number;
+  readonly transferDeadLettered: number;
   readonly scheduled: number;
   readonly bytes: number;
   readonly subscriptions: number;
@@ -25,6 +26,7 @@ export function countsOf(namespace: Namespace, { kind, path, createdAt }: Entity
   return {
     active: 0,
     deadLettered: 0,
+    transferDeadLettered: 0,
     scheduled: schedule.size,
     bytes: branches.reduce((sum, { queue }) => sum + queue.counts().bytes, schedule.bytes),
     subscriptions: branches.length,

@@ -109,7 +109,7 @@ export function describe({ kind, properties, createdAt, updatedAt }: Entity, cou
   const at = (time: number) => new Date(time).toISOString();
   const running = [
     textElement("SizeInBytes", kind === "subscription" ? undefined : counts.bytes),
-    textElement("MessageCount", kind === "topic" ? undefined : counts.active + counts.deadLettered + counts.scheduled),
+    textElement("MessageCount", kind === "topic" ? undefined : totalOf(counts)),
     textElement("SubscriptionCount", kind === "topic" ? counts.subscriptions : undefined),
     textElement("CreatedAt", at(createdAt)),
     textElement("UpdatedAt", at(updatedAt)),
@@ -121,11 +121,14 @@ export function describe({ kind, properties, createdAt, updatedAt }: Entity, cou
     textElement("d2p1:DeadLetterMessageCount", counts.deadLettered),
     textElement("d2p1:ScheduledMessageCount", counts.scheduled),
     textElement("d2p1:TransferMessageCount", 0),
-    textElement("d2p1:TransferDeadLetterMessageCount", 0),
+    textElement("d2p1:TransferDeadLetterMessageCount", counts.transferDeadLettered),
     "</CountDetails>",
   ];
   return contentElement(ROOTS[kind], [...settings, ...running].join(""));
 }
+
+const totalOf = ({ active, deadLettered, transferDeadLettered, scheduled }: EntityCounts) =>
+  active + deadLettered + transferDeadLettered + scheduled;
 
 export const contentElement = (name: string, content: string) =>
   `<${name} xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/connect" xmlns:i="http://www.w3.org/2001/XMLSchema-instance">${content}</${name}>`;

@@ -1,5 +1,6 @@
-import type { Namespace, Target } from "../domain/namespace.ts";
+import type { Namespace } from "../domain/namespace.ts";
 import type { MessageQueue } from "../domain/queue.ts";
+import type { Target } from "../domain/target.ts";
 import type { NodeResponse } from "./request-node.ts";
 import { types } from "./rhea.ts";
 

@@ -1,4 +1,5 @@
-import type { Namespace, Target } from "../domain/namespace.ts";
+import type { Namespace } from "../domain/namespace.ts";
+import type { Target } from "../domain/target.ts";
 import type { LinkFaults } from "../faults/link-faults.ts";
 import type { Arrival, ArrivalSink } from "./incoming-transfers.ts";
 import { BUSY, notFound, refusalOf } from "./refusals.ts";
@@ -79,7 +80,7 @@ export class ProducerLink implements ArrivalSink, Endpoint {
     }
     try {
       const offered = (format === BATCH_FORMAT ? unpackBatch(content) : [content]).map(readOffered);
-      const refusal = this.#namespace.send(this.#target, offered);
+      const refusal = this.#namespace.routing.send(this.#target, offered);
       return refusal && refusalOf(refusal, this.#target);
     } catch (error) {
       if (!(error instanceof RangeError || error instanceof TypeError)) throw error;

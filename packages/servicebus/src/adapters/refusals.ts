@@ -1,5 +1,5 @@
-import type { Refusal, Target } from "../domain/namespace.ts";
 import type { MessageQueue } from "../domain/queue.ts";
+import type { Refusal, Target } from "../domain/target.ts";
 import type { AmqpError, Link } from "./rhea.ts";
 
 /** Why a message was not taken, in the conditions the SDKs know. */

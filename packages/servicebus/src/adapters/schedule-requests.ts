@@ -1,5 +1,6 @@
 import type { OfferedMessage } from "../domain/message.ts";
-import type { Namespace, Target } from "../domain/namespace.ts";
+import type { Namespace } from "../domain/namespace.ts";
+import type { Target } from "../domain/target.ts";
 import { type Body, failure, listOf, longOf, longs, type Operation, ok, onTarget } from "./management-operation.ts";
 import { refusalOf } from "./refusals.ts";
 import type { NodeResponse } from "./request-node.ts";
@@ -27,7 +28,7 @@ function scheduleMessage(namespace: Namespace, target: Target, body: Body): Node
     if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
     return failure(400, "amqp:decode-error", `Not an AMQP message: ${error.message}.`);
   }
-  const numbers = namespace.schedule(target, offered);
+  const numbers = namespace.routing.schedule(target, offered);
   if (typeof numbers !== "string") return ok({ "sequence-numbers": longs(numbers) });
   const { condition, description } = refusalOf(numbers, target);
   return failure(numbers === "full" ? 403 : 400, condition, description);

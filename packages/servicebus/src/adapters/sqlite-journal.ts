@@ -86,7 +86,7 @@ const ENTITY_COLUMNS = [
   { table: "rules", column: "subscription" },
 ] as const;
 
-const deadLettersOf = (entity: string) => `${entity}/$deadletterqueue`;
+const queuesOf = (entity: string) => [entity, `${entity}/$deadletterqueue`, `${entity}/$transfer/$deadletterqueue`];
 
 /** `properties` are JSON, or null where the entity was deleted. */
 interface EntityRow {
@@ -283,7 +283,7 @@ export class SqliteJournal implements Journal {
     this.#begin();
     for (const counter of this.#moved) if (counter.name === entity) this.#moved.delete(counter);
     for (const { table, column } of ENTITY_COLUMNS) {
-      this.#db.prepare(`DELETE FROM ${table} WHERE ${column} = ? OR ${column} = ?`).run(entity, deadLettersOf(entity));
+      this.#db.prepare(`DELETE FROM ${table} WHERE ${column} IN (?, ?, ?)`).run(...queuesOf(entity));
     }
   }
 

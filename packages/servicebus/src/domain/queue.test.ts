@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { volatileJournal } from "./journal.ts";
 import type { OfferedMessage } from "./message.ts";
-import { Namespace, type NamespacePlan } from "./namespace.ts";
+import { Namespace } from "./namespace.ts";
+import type { NamespacePlan } from "./plan.ts";
 import type { QueueSettings } from "./queue.ts";
 
 const settings: QueueSettings = {
@@ -36,7 +37,7 @@ function namespaceWith(changes: Partial<QueueSettings> = {}, duplicateWindowMs?:
   const around = { now: () => clock.now, newLockToken: () => `token-${++tokens}`, journal: volatileJournal, read };
   const namespace = new Namespace(plan, around);
   const send = (messageId: string, more: Partial<OfferedMessage> = {}) =>
-    namespace.send(namespace.target("work")!, [
+    namespace.routing.send(namespace.target("work")!, [
       {
         messageId,
         content: Buffer.from(messageId),

@@ -35,6 +35,7 @@ export interface QueueCounts {
   readonly locked: number;
   readonly deferred: number;
   readonly deadLettered: number;
+  readonly transferDeadLettered: number;
   /** Sent for later: not in the queue yet, and in none of the other counts but `bytes`. */
   readonly scheduled: number;
   /** Messages ever accepted. */
@@ -58,6 +59,8 @@ export class MessageQueue implements MessageSource {
   readonly name: string;
   #settings: QueueSettings;
   readonly deadLetterQueue: MessageQueue | undefined;
+  /** What this queue could not pass on to where it forwards. */
+  readonly transferDeadLetterQueue: MessageQueue | undefined;
   /** Messages sent to this queue for later; a subscription has none, since they wait in its topic. */
   readonly schedule: Schedule | undefined;
   readonly numbers: SequenceCounter;
@@ -82,6 +85,7 @@ export class MessageQueue implements MessageSource {
     settings: QueueSettings;
     around: Surroundings;
     deadLetterQueue?: MessageQueue;
+    transferDeadLetterQueue?: MessageQueue;
     schedule?: Schedule;
     /** Takes a dead letter elsewhere, if it can. */
     forwardDeadLetter?: (message: StoredMessage) => boolean;
@@ -90,6 +94,7 @@ export class MessageQueue implements MessageSource {
     this.#settings = options.settings;
     this.#around = options.around;
     this.deadLetterQueue = options.deadLetterQueue;
+    this.transferDeadLetterQueue = options.transferDeadLetterQueue;
     this.schedule = options.schedule;
     this.#forwardDeadLetter = options.forwardDeadLetter ?? (() => false);
     const { journal, now } = options.around;
@@ -144,6 +149,7 @@ export class MessageQueue implements MessageSource {
       locked: this.#locks.size,
       deferred: this.#deferredCount,
       deadLettered: this.deadLetterQueue?.counts().active ?? 0,
+      transferDeadLettered: this.transferDeadLetterQueue?.counts().active ?? 0,
       scheduled: this.schedule?.size ?? 0,
       enqueued: this.numbers.enqueued,
       bytes: this.#bytes + (this.schedule?.bytes ?? 0),
@@ -156,14 +162,15 @@ export class MessageQueue implements MessageSource {
 
   enqueue(offered: OfferedMessage, origin?: Origin): StoredMessage {
     const message = this.#newMessage(offered, origin);
-    if (this.sessions && message.sessionId === undefined) this.#refuse(message, NO_SESSION);
+    // Such a dead letter is not forwarded: where entities forward in a circle, it would come back for ever.
+    if (this.sessions && message.sessionId === undefined) this.#keepDead(message, NO_SESSION, this.deadLetterQueue!);
     else this.#add(message);
     return message;
   }
 
-  /** Stores a message that this queue cannot take as a dead letter. */
-  refuse(offered: OfferedMessage, why: Refused, origin?: Origin): void {
-    this.#refuse(this.#newMessage(offered, origin), why);
+  /** Stores a message that this queue cannot pass on among its transfer dead letters. */
+  refuseTransfer(offered: OfferedMessage, why: Refused, origin?: Origin): void {
+    this.#keepDead(this.#newMessage(offered, origin), why, this.transferDeadLetterQueue!);
   }
 
   /** The message that `removeNext` would take. */
@@ -335,9 +342,8 @@ export class MessageQueue implements MessageSource {
     this.#store(message);
   }
 
-  /** Such a dead letter is not forwarded: where entities forward in a circle, it would come back for ever. */
-  #refuse(message: StoredMessage, why: Refused): void {
-    this.deadLetterQueue!.#add(asDeadLetter(message, { ...why, source: this.name }));
+  #keepDead(message: StoredMessage, why: Refused, where: MessageQueue): void {
+    where.#add(asDeadLetter(message, { ...why, source: this.name }));
   }
 
   #newMessage(offered: OfferedMessage, origin: Origin | undefined): StoredMessage {
