@@ -83,6 +83,17 @@ test("a client that breaks off leaves nothing behind: its lock ends with its ses
   await client.close();
 });
 
+test.each([[["amqp"]], [["AMQPWSB10"]], [["mqtt", "amqp", "AMQPWSB10"]]])(
+  "AMQP is known by both its names (%j)",
+  async (names) => {
+    await using it = await openBroker(config);
+    const socket = new WebSocket(`ws://127.0.0.1:${it.broker.port}/$servicebus/websocket/`, names);
+    await once(socket, "open");
+    expect(socket.protocol).toBe(names.includes("AMQPWSB10") ? "AMQPWSB10" : "amqp");
+    socket.close();
+  },
+);
+
 test.each([
   ["another path", "/elsewhere", ["AMQPWSB10"], "404"],
   ["another protocol", "/$servicebus/websocket", ["mqtt"], "400"],

@@ -26,8 +26,10 @@ export function guardConnection(connection: Connection, socket: Duplex, options:
   guarded.input = (chunk) => {
     if (socket.destroyed) return;
     input.call(guarded, chunk);
-    if (guarded.saved_error) socket.end(() => socket.destroy());
-    else if ((guarded.frame_size ?? 0) > options.maxFrameBytes) {
+    if (guarded.saved_error) {
+      if (!socket.writableEnded) setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref();
+      socket.end(() => socket.destroy());
+    } else if ((guarded.frame_size ?? 0) > options.maxFrameBytes) {
       breakOff(connection, socket, {
         condition: "amqp:connection:framing-error",
         description: `A frame of ${guarded.frame_size} bytes was begun; the largest here is ${options.maxFrameBytes}.`,

@@ -2,9 +2,9 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, WebSocketServer } from "ws";
 
-/** Azure's path, and the name of AMQP in a WebSocket (OASIS, AMQP WebSocket Binding) as its SDKs say it. */
+/** Azure's path, and AMQP's names in a WebSocket: the older one most SDKs say, and OASIS's (AMQP WebSocket Binding). */
 const PATH = /^\/\$servicebus\/websocket\/?(?:\?|$)/i;
-const PROTOCOL = "AMQPWSB10";
+const PROTOCOLS = ["AMQPWSB10", "amqp"];
 /** A client may put many frames into one message. */
 const MAX_MESSAGE_BYTES = 4 << 20;
 
@@ -15,14 +15,15 @@ export class WebSockets {
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,
-    handleProtocols: () => PROTOCOL,
+    handleProtocols: (offered) => PROTOCOLS.find((name) => offered.has(name)) ?? false,
   });
 
   /** Answers a request to upgrade; `opened` gets what is then spoken inside. */
   upgrade(request: IncomingMessage, socket: Duplex, options: { head: Buffer; opened: (stream: Duplex) => void }): void {
     const offered = String(request.headers["sec-websocket-protocol"] ?? "").split(/ *, */);
-    if (!PATH.test(request.url ?? "") || !offered.includes(PROTOCOL)) {
-      const status = offered.includes(PROTOCOL) ? "404 Not Found" : "400 Bad Request";
+    const known = PROTOCOLS.some((name) => offered.includes(name));
+    if (!PATH.test(request.url ?? "") || !known) {
+      const status = known ? "404 Not Found" : "400 Bad Request";
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
