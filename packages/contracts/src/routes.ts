@@ -193,7 +193,10 @@ export const EntityPlan = Type.Object(
 );
 export type EntityPlan = Type.Static<typeof EntityPlan>;
 
-/** The bridge's configuration file. `entities` is read by `millrace azure plan` only. */
+/**
+ * The bridge's configuration file. `entities` is what `millrace azure plan` wants there to be, whose dead letters the bridge
+ * watches, and where routes of the bucket may go.
+ */
 export const RoutesFile = Type.Object(
   {
     routes: Type.Array(Route, { maxItems: 1_000 }),

@@ -15,7 +15,7 @@ await runService("bridge", Config, async (scope) => {
   const blobs = storage && openBlobs(storage, scope.config.BLOB_CONTAINER);
   const serviceBus = scope.use(await openNamespace(scope));
   const bus = await openBus(scope);
-  scope.use(await openOutbound(scope, { bus, serviceBus, blobs, routes: file.routes }));
+  scope.use(await openOutbound(scope, { bus, serviceBus, blobs, file }));
   scope.use(await openInbound(scope, { bus, serviceBus, sources: file.sources ?? [] }));
   scope.use(await watchDeadLetters(scope, { bus, serviceBus, entities: watchedEntities(file) }));
 });

@@ -1,6 +1,6 @@
 import type { Blobs, ServiceBus } from "@millrace/azure";
 import { type Bus, openTable, removeConsumer } from "@millrace/bus";
-import { consumerName, OUTCOMES, Route } from "@millrace/contracts";
+import { consumerName, OUTCOMES, Route, type RoutesFile } from "@millrace/contracts";
 import type { Scope } from "@millrace/kit";
 import type { Config } from "./config.ts";
 import { bucketMistake, inForce } from "./domain/routes.ts";
@@ -14,8 +14,8 @@ export type OutboundOptions = {
   serviceBus: ServiceBus;
   /** Where what is too large for a message goes. */
   blobs: Blobs | undefined;
-  /** Of the configuration file; the bucket's come on top. */
-  routes: readonly Route[];
+  /** The configuration; the bucket's routes come on top. */
+  file: RoutesFile;
 };
 
 /**
@@ -27,7 +27,7 @@ export async function openOutbound(scope: Scope<Config>, options: OutboundOption
   const { bus } = options;
   const metrics = bridgeMetrics(scope.metrics);
   const throttle = new Throttle(); // of the namespace
-  const file = new Map(options.routes.map((route) => [route.name, route]));
+  const file = new Map(options.file.routes.map((route) => [route.name, route]));
   const bucket = new Map<string, Route>();
   const checks = new Map<string, Disposable>();
   /** Deleted from the bucket: the durable goes when the route is closed. */
@@ -65,7 +65,7 @@ export async function openOutbound(scope: Scope<Config>, options: OutboundOption
 
   const table = await openTable(bus, "routes", Route, {
     onPut(name, route) {
-      const wrong = bucketMistake(name, route);
+      const wrong = bucketMistake(name, route, options.file);
       if (wrong) return log.error({ route: name, wrong }, "a route in the bucket has a mistake; passed over");
       const { refused } = inForce(file.get(name), route);
       if (refused) return log.error({ route: name, refused }, "a route in the bucket is refused");

@@ -66,3 +66,12 @@ it("takes no route of the bucket under another key", () => {
   expect(bucketMistake("b", { name: "a", topic: "x" })).toContain('"a"');
   expect(bucketMistake("a", { name: "a" })).toContain("exactly one");
 });
+
+it("takes a route of the bucket to what the file names, where it names entities", () => {
+  const file = { entities: [{ queue: "Alerts" }, { topic: "news" }], routes: [{ name: "all", topic: "predictions" }] };
+  const to = (entity: object) => bucketMistake("a", { name: "a", ...entity }, file);
+  expect(to({ queue: "alerts" })).toBeUndefined();
+  expect(to({ topic: "predictions" })).toBeUndefined();
+  expect(to({ topic: "of-others" })).toContain('"of-others"');
+  expect(bucketMistake("a", { name: "a", topic: "of-others" }, { routes: file.routes })).toBeUndefined();
+});

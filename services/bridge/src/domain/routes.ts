@@ -42,11 +42,23 @@ export function inForce(file: Route | undefined, bucket: Route | undefined): { r
     : { route: bucket };
 }
 
-/** What is wrong with a route of the bucket, in one sentence; undefined when it can be in force. */
-export function bucketMistake(key: string, route: Route): string | undefined {
+/**
+ * What is wrong with a route of the bucket, in one sentence; undefined when it can be in force. Where the configuration
+ * file says which entities there are, a route goes to one of those: who may operate a project chooses among what the
+ * operator of the bridge has named, and not what else the bridge may send to.
+ */
+export function bucketMistake(
+  key: string,
+  route: Route,
+  { entities, routes }: Partial<Pick<RoutesFile, "entities" | "routes">> = {},
+): string | undefined {
   if (!isToken(key) || route.name !== key) return `its key is "${key}" and its name "${route.name}"`;
   const [first] = routeMistakes(route);
-  return first && `${first.at} ${first.message}`;
+  if (first) return `${first.at} ${first.message}`;
+  const isSame = (named: Pick<Route, "topic" | "queue">) =>
+    entityOf(named).toLowerCase() === entityOf(route).toLowerCase();
+  if (!entities || [...entities, ...(routes ?? [])].some(isSame)) return undefined;
+  return `"${entityOf(route)}" is neither among the entities of the configuration file nor in one of its routes`;
 }
 
 /** The topic or queue of a route. */
