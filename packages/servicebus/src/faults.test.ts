@@ -13,7 +13,7 @@ const config = configOf({
   ],
 });
 
-const untiring = { retryOptions: { maxRetries: 30, retryDelayInMs: 20, maxRetryDelayInMs: 200, timeoutInMs: 2_000 } };
+const untiring = { retryOptions: { maxRetries: 150, retryDelayInMs: 20, maxRetryDelayInMs: 200, timeoutInMs: 2_000 } };
 
 async function open() {
   const it = await openBroker(config, { timeoutInMs: 2_000 });
