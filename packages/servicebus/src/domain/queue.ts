@@ -1,4 +1,5 @@
 import type { Journal } from "./journal.ts";
+import { LockTable } from "./lock-table.ts";
 import type { DeadLetter, Lock, MessageSource, OfferedMessage, Settlement, StoredMessage } from "./message.ts";
 import type { Schedule } from "./schedule.ts";
 import { SequenceCounter } from "./sequence-counter.ts";
@@ -70,10 +71,7 @@ export class MessageQueue implements MessageSource {
   readonly #forwardDeadLetter: (message: StoredMessage) => boolean;
   readonly #messages = new Map<number, StoredMessage>();
   readonly #ready = new SequenceQueue();
-  /** In order of expiry: every lock of a queue lasts equally long, and renewing moves one to the end; sessions apart. */
-  readonly #locks = new Map<string, Lock>();
-  /** Locks of different lengths are held: the next to expire may be any of them. */
-  #locksOutOfOrder = false;
+  readonly #locks = new LockTable();
   #retired = false;
   #usedAt: number | undefined;
   #deferredCount = 0;
@@ -108,7 +106,7 @@ export class MessageQueue implements MessageSource {
 
   /** New settings count from the next message, delivery or lock on; whether there are sessions cannot be changed. */
   reconfigure(settings: QueueSettings): void {
-    if (settings.lockDurationMs !== this.#settings.lockDurationMs) this.#locksOutOfOrder = true;
+    if (settings.lockDurationMs !== this.#settings.lockDurationMs) this.#locks.changeDuration();
     this.#settings = settings;
   }
 
@@ -200,10 +198,10 @@ export class MessageQueue implements MessageSource {
    * out.
    */
   lockDeferred(sequenceNumbers: readonly number[], session?: HeldSession): Lock[] {
-    const locked = new Set([...this.#locks.values()].map((lock) => lock.message.sequenceNumber));
+    const locked = this.#locks.messages();
     const found = sequenceNumbers.filter((at) => {
       const message = this.#messages.get(at);
-      return message?.deferred && !locked.has(at) && message.sessionId === session?.id;
+      return message?.deferred && !locked.has(message) && message.sessionId === session?.id;
     });
     return [...new Set(found)].map((at) => this.#lock(this.#messages.get(at)!, session));
   }
@@ -240,23 +238,15 @@ export class MessageQueue implements MessageSource {
     const lock = this.#locks.get(token);
     const now = this.#around.now();
     if (!lock || lock.lockedUntil <= now || lock.session) return undefined;
-    lock.lockedUntil = now + this.settings.lockDurationMs;
-    this.#locks.delete(token);
-    this.#locks.set(token, lock);
+    this.#locks.renew(lock, now + this.settings.lockDurationMs);
     return lock.lockedUntil;
   }
 
   /** Takes back messages whose lock ran out; answers how many. */
   releaseExpiredLocks(): number {
     if (this.sessions) return this.sessions.releaseExpired();
-    const now = this.#around.now();
     let released = 0;
-    if (this.#locks.size === 0) this.#locksOutOfOrder = false;
-    for (const lock of this.#locks.values()) {
-      if (lock.lockedUntil > now) {
-        if (this.#locksOutOfOrder) continue;
-        break;
-      }
+    for (const lock of this.#locks.expired(this.#around.now())) {
       this.#unlock(lock);
       this.#failDelivery(lock.message);
       released++;
@@ -271,7 +261,7 @@ export class MessageQueue implements MessageSource {
   expireMessages(): void {
     if (this.#mortalCount === 0) return;
     const now = this.#around.now();
-    const locked = new Set([...this.#locks.values()].map((lock) => lock.message));
+    const locked = this.#locks.messages();
     for (const message of this.#messages.values()) {
       if (message.expiresAt !== undefined && message.expiresAt <= now && !locked.has(message)) this.#expire(message);
     }
@@ -315,13 +305,7 @@ export class MessageQueue implements MessageSource {
   /** When the next lock runs out, if any is held. */
   nextLockExpiry(): number | undefined {
     if (this.sessions) return this.sessions.nextExpiry();
-    if (this.#locksOutOfOrder) {
-      return this.#locks.size === 0
-        ? undefined
-        : Math.min(...[...this.#locks.values()].map((lock) => lock.lockedUntil));
-    }
-    for (const lock of this.#locks.values()) return lock.lockedUntil;
-    return undefined;
+    return this.#locks.nextExpiry();
   }
 
   /**
@@ -392,13 +376,13 @@ export class MessageQueue implements MessageSource {
     const token = this.#around.newLockToken();
     const lockedUntil = session?.lockedUntil ?? this.#around.now() + this.settings.lockDurationMs;
     const lock = { token, message, session, lockedUntil };
-    this.#locks.set(token, lock);
+    this.#locks.add(lock);
     session?.locks.add(lock);
     return lock;
   }
 
   #unlock(lock: Lock): void {
-    this.#locks.delete(lock.token);
+    this.#locks.remove(lock);
     lock.session?.locks.delete(lock);
   }
 
