@@ -74,7 +74,8 @@ export type ConsumeHooks = {
   settled?: (delivery: Delivery, outcome: string, duration_ms: number) => void;
 };
 
-const STOP_FLUSH_MS = 1_000;
+/** A busy machine may take seconds for an answer; a broker that is away is noticed by the connection. */
+const STOP_FLUSH_MS = 5_000;
 /** What all queues of a consumption hold together, beside what is under way. */
 const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
 /**
