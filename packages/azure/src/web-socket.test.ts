@@ -1,12 +1,12 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { makeCertificate, start } from "@millrace/servicebus";
 import { afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
 import { createWebSocketStream, WebSocketServer } from "ws";
 import { openServiceBus } from "./service-bus.ts";
+import { connectProxy } from "./testing/connect-proxy.ts";
 
 const config = { UserConfig: { Namespaces: [{ Topics: [{ Name: "news", Subscriptions: [{ Name: "all" }] }] }] } };
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port;
@@ -45,38 +45,13 @@ async function webSocketFront(amqpPort: number): Promise<number> {
   return portOf(tls);
 }
 
-/** An HTTP proxy that makes tunnels, and nothing else; it keeps a list of where to. */
-async function connectProxy() {
-  const asked: string[] = [];
-  const open = new Set<Socket>();
-  const proxy = createServer((_, response) => response.writeHead(405).end());
-  proxy.on("connect", ({ url = "" }: { url?: string }, socket: Socket) => {
-    asked.push(url);
-    const target = connect({ port: Number(url.split(":").at(-1)), host: "127.0.0.1" }, () => {
-      socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
-      socket.pipe(target).pipe(socket);
-    });
-    for (const end of [socket, target]) {
-      open.add(end);
-      end.on("error", () => {});
-    }
-  });
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
-  stack.defer(() => {
-    for (const socket of open) socket.destroy();
-    proxy.close();
-  });
-  return { url: `http://127.0.0.1:${portOf(proxy)}`, asked };
-}
-
 it.each([
   ["through the proxy", "", 1],
   ["past it when NO_PROXY names the host", "localhost", 0],
 ])("AMQP goes inside WebSockets %s", async (_name, noProxy, tunnels) => {
   const broker = stack.use(await start({ port: 0, host: "127.0.0.1", config, sharedAccessKey: "a test's key" }));
   const front = await webSocketFront(broker.port);
-  const proxy = await connectProxy();
+  const proxy = stack.use(await connectProxy());
   vi.stubEnv("HTTPS_PROXY", proxy.url);
   vi.stubEnv("NO_PROXY", noProxy);
   const connectionString = `Endpoint=sb://localhost:${front};SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=a test's key`;

@@ -1,40 +1,10 @@
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
 import path from "node:path";
 import { promisify } from "node:util";
+import { connectProxy } from "@millrace/azure/testing";
 import { expect, test } from "vitest";
 import { certificate, openWorld } from "./testing/world.ts";
-
-/** An HTTP proxy that makes tunnels; `asked` are the places. */
-async function connectProxy() {
-  const asked: string[] = [];
-  const open = new Set<Socket>();
-  const proxy = createServer((_, response) => response.writeHead(405).end());
-  proxy.on("connect", ({ url = "" }: { url?: string }, socket: Socket) => {
-    asked.push(url);
-    const target = connect({ port: Number(url.split(":").at(-1)), host: "127.0.0.1" }, () => {
-      socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
-      socket.pipe(target).pipe(socket);
-    });
-    for (const end of [socket, target]) {
-      open.add(end);
-      end.on("error", () => {});
-    }
-  });
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
-  return {
-    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
-    asked,
-    [Symbol.dispose]() {
-      for (const socket of open) socket.destroy();
-      proxy.close();
-    },
-  };
-}
 
 test("Key Vault is reached through the proxy of the environment, the identity route beside it", async () => {
   await using around = await openWorld({ seeds: { webhook: "whsec_1" } });

@@ -1,0 +1,2 @@
+export { startAzurite } from "./azurite.ts";
+export { connectProxy } from "./connect-proxy.ts";
