@@ -17,7 +17,8 @@ const HELP = `Runs the Azure SDKs' own live tests against the local Service Bus 
   pnpm conformance [suite…]   ${SUITES.map(({ name }) => name).join(", ")}; all unless named
 
   --only PATTERN   tests whose name matches
-  --host ADDRESS   a loopback address whose ports 5671 and 443 are free (127.0.0.1)
+  --host ADDRESS   a loopback address whose ports 5671 and 443 are free (127.0.0.2: a test of the Go suite
+                   wants nobody on 127.0.0.1:5671)
   --verbose        what failing tests print, known failures too
   --fuzz SECONDS   instead: what no client should send, to a broker in a process of its own, while one client does
                    everything right (--seed N repeats a run)
@@ -30,7 +31,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     only: { type: "string", default: "." },
-    host: { type: "string", default: "127.0.0.1" },
+    host: { type: "string", default: "127.0.0.2" },
     fuzz: { type: "string" },
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
     verbose: { type: "boolean", default: false },
