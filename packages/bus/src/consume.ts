@@ -311,8 +311,8 @@ export function consumeShared(bus: Bus, spec: WorkSpec, handle: Handle, hooks: C
     async [Symbol.asyncDispose]() {
       stopping = true;
       for (const source of lanes.keys()) source.end();
-      // Ending a pull drops what the server has sent and we have not read, which then waits for its ack wait: read on
-      // until the server has answered a ping.
+      // Ending a pull drops what the server has sent and we have not read, which then waits for its ack wait: the pulls
+      // are drained, and read on until the server has answered a ping.
       if (bus.connected) await Promise.race([bus.nc.flush().catch(() => {}), wait(STOP_FLUSH_MS)]);
       await Promise.all([...lanes.keys()].map((source) => source.stop()));
       holds.end();

@@ -1,5 +1,14 @@
 import { CONSUMER_METADATA } from "@millrace/contracts";
-import { AckPolicy, type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
+import {
+  AckPolicy,
+  type Consumer,
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JsMsg,
+  nanos,
+  ReplayPolicy,
+  type Subscription,
+} from "nats";
 import type { Bus } from "./bus.ts";
 import { Taken } from "./delivery.ts";
 import { wait } from "./wait.ts";
@@ -134,9 +143,10 @@ export class Source {
     for (const { message } of this.#open.values()) message.working();
   }
 
-  /** No further pull; what the one under way brings still goes into the queue. */
+  /** No further pull; what the one under way has brought, or is bringing, still goes into the queue. */
   end(): void {
     this.#stopping = true;
+    drain(this.#pull);
     this.#wake();
   }
 
@@ -158,6 +168,7 @@ export class Source {
         if (this.#stopping) break;
         const max_messages = this.#room();
         this.#pull = await consumer.fetch({ max_messages, expires: PULL_EXPIRES_MS });
+        if (this.#stopping) drain(this.#pull);
         let came = 0;
         for await (const message of this.#pull) {
           came++;
@@ -221,6 +232,16 @@ export class Source {
     const affordable = Math.floor((budget.max_bytes - budget.used_bytes) / this.#typical_bytes);
     return Math.max(1, Math.min(this.#ask, queue_max - this.queue.length, affordable));
   }
+}
+
+/**
+ * Ends a pull without losing what is on its way: the subscription is given up at the server and read to its end here. What
+ * the server sends after that reaches nobody, which it notices, and delivers again at once; what came before it was told
+ * would wait for its ack wait if the client stopped reading. The client foresees it, and has no name for it.
+ */
+function drain(pull: ConsumerMessages | undefined): void {
+  const { sub } = (pull ?? {}) as { sub?: Subscription };
+  if (sub && !sub.isClosed() && !sub.isDraining()) sub.drain().catch(() => {}); // the connection is gone, and all of it comes again
 }
 
 /** Headers, and the objects made of a message. */
