@@ -37,6 +37,9 @@ function onDisk({ batch_ms, batchMin }: { batch_ms: number; batchMin?: number })
   return { committer, seen };
 }
 
+/** Longer than a busy machine takes for a few turns of the event loop. */
+const LONG_MS = 1_000;
+
 let next = 0;
 const message = (): Outgoing => ({
   subject: `out.a.b.m.${next}.done`,
@@ -54,7 +57,7 @@ it("sends a lone message in the turn in which it came", async () => {
 });
 
 it("puts what comes while a batch is under way into the next; a second one goes when it holds half of all", async () => {
-  const { committer, seen } = onDisk({ batch_ms: 5 });
+  const { committer, seen } = onDisk({ batch_ms: LONG_MS });
   const all: Promise<unknown>[] = [];
   const come = async (count: number) => {
     for (let i = 0; i < count; i++) all.push(committer.store(message()));
@@ -72,7 +75,7 @@ it("puts what comes while a batch is under way into the next; a second one goes 
 });
 
 it("makes no second batch of a few", async () => {
-  const { committer, seen } = onDisk({ batch_ms: 5 });
+  const { committer, seen } = onDisk({ batch_ms: LONG_MS });
   const all = [...Array(8)].map(() => committer.store(message()));
   await new Promise((resolve) => setImmediate(resolve));
   for (let i = 0; i < 15; i++) all.push(committer.store(message()));
