@@ -1,11 +1,10 @@
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type BrokerConfig, start } from "@millrace/servicebus";
 import { expect, it } from "vitest";
 import { type LockedMessage, openServiceBus, type SendFailure } from "./index.ts";
+import { freePort } from "./testing/free-port.ts";
 
 /** Renewed after half of it; a slow machine has the other half. */
 const LOCK_S = 4;
@@ -194,13 +193,4 @@ it("keeps a session whose message takes longer than its lock lasts", async () =>
 async function folder() {
   const dir = await mkdtemp(path.join(tmpdir(), "receiver-"));
   return { path: dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -1,8 +1,7 @@
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { type Broker, type BrokerConfig, start } from "@millrace/servicebus";
 import { expect, it } from "vitest";
 import { type OutgoingMessage, openServiceBus } from "./index.ts";
+import { freePort } from "./testing/free-port.ts";
 
 const config: BrokerConfig = {
   UserConfig: {
@@ -108,13 +107,4 @@ it("closes in bounded time when the other side is gone", async () => {
 async function withBroker<T>(port: number, use: (local: Broker) => Promise<T>): Promise<T> {
   await using local = await broker(port);
   return await use(local);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
