@@ -30,7 +30,10 @@ export const COMMANDS = {
       { title: "Types", run: [bin("turbo"), "run", "typecheck", "--output-logs=errors-only"] },
       { title: "Unused code", run: [bin("knip")] },
       { title: "Generate documents", run: ["node", "scripts/generate.ts"] },
-      { title: "Generated documents are committed", run: ["git", "diff", "--exit-code", "--", "docs/api"] },
+      {
+        title: "Generated documents are committed",
+        run: ["git", "diff", "--exit-code", "--", "docs/api", "deploy/bicep/generated"],
+      },
     ],
   },
   bench: {

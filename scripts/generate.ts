@@ -1,19 +1,34 @@
 /**
  * Writes the documents that follow from the contracts. They are committed; CI runs this and fails when anything
- * differs. Run it after changing packages/contracts: `pnpm generate`.
+ * differs. Run it after changing packages/contracts or deploy/bicep/routes.yaml: `pnpm generate`.
  */
+import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
-import { asyncapiDocument, errorsPage, openapiDocument, permissionsPage } from "@millrace/contracts";
+import { fileURLToPath } from "node:url";
+import { asyncapiDocument, bicepIdentities, errorsPage, openapiDocument, permissionsPage } from "@millrace/contracts";
 
-const directory = new URL("../docs/api/", import.meta.url);
+const root = new URL("../", import.meta.url);
 const json = (document: unknown) => `${JSON.stringify(document, null, 2)}\n`;
 
+/** The entities of the deployment's routes, by the command that everybody has for their own. */
+const bicepEntities = () =>
+  execFileSync(
+    process.execPath,
+    ["packages/cli/src/main.ts", "azure", "plan", "--routes", "deploy/bicep/routes.yaml", "--format", "bicep"],
+    { cwd: fileURLToPath(root), encoding: "utf8" },
+  );
+
 const documents = {
-  "openapi.json": json(openapiDocument()),
-  "asyncapi.json": json(asyncapiDocument()),
-  "errors.md": errorsPage(),
-  "permissions.md": permissionsPage(),
+  "docs/api/openapi.json": json(openapiDocument()),
+  "docs/api/asyncapi.json": json(asyncapiDocument()),
+  "docs/api/errors.md": errorsPage(),
+  "docs/api/permissions.md": permissionsPage(),
+  "deploy/bicep/generated/servicebus.json": bicepEntities(),
+  "deploy/bicep/generated/identities.json": json(bicepIdentities()),
 };
 
-await mkdir(directory, { recursive: true });
-for (const [name, text] of Object.entries(documents)) await writeFile(new URL(name, directory), text);
+for (const [name, text] of Object.entries(documents)) {
+  const file = new URL(name, root);
+  await mkdir(new URL(".", file), { recursive: true });
+  await writeFile(file, text);
+}

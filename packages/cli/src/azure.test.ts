@@ -48,6 +48,32 @@ async function open(namespace: Namespace = {}) {
   };
 }
 
+test("plan for Bicep asks no namespace: what the file needs, as deploy/bicep reads it", async () => {
+  const cwd = await mkdtemp(path.join(tmpdir(), "millrace-bicep-"));
+  try {
+    await writeFile(path.join(cwd, "routes.yaml"), ROUTES);
+    const { code, out, error } = await millrace(["azure", "plan", "--routes", "routes.yaml", "--format", "bicep"], {
+      cwd,
+    });
+    expect({ code, error }).toEqual({ code: 0, error: "" });
+    expect(JSON.parse(out)).toMatchObject({
+      topics: [
+        {
+          name: "predictions",
+          duplicateDetectionWindow: "PT10M",
+          subscriptions: [{ name: "enterprise" }, { name: "alerts", rules: [{ name: "dead" }, { name: "pump" }] }],
+        },
+      ],
+      queues: [{ name: "readings", requiresSession: true, senders: ["bridge"] }],
+    });
+    await writeFile(path.join(cwd, "routes.yaml"), "routes: [{ name: a }]");
+    const wrong = await millrace(["azure", "plan", "--routes", "routes.yaml", "--format", "bicep"], { cwd });
+    expect(wrong).toMatchObject({ code: 2, out: "", error: expect.stringContaining("neither of topic and queue") });
+  } finally {
+    await rm(cwd, { recursive: true });
+  }
+});
+
 const TOPIC = (properties: object, subscriptions: object[] = []): Namespace =>
   ({ Topics: [{ Name: "predictions", Properties: properties, Subscriptions: subscriptions }] }) as Namespace;
 const DETECTS = { RequiresDuplicateDetection: true };

@@ -1,4 +1,7 @@
 export * from "./audit.ts";
+export * from "./azure/bicep.ts";
+export * from "./azure/roles.ts";
+export * from "./azure/wanted.ts";
 export * from "./books.ts";
 export * from "./canonical.ts";
 export * from "./condition.ts";

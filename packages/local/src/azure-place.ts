@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import path from "node:path";
+import { AZURE_GRANTS } from "@millrace/contracts/azure-roles";
 import { SERVICE_NAMES, type ServiceName } from "@millrace/contracts/permissions";
 import { type IdentityAddresses, identityAddresses, vaultUrl } from "./azure/addresses.ts";
 import type { AzureConfig } from "./azure/config.ts";
@@ -52,8 +53,7 @@ export async function azurePlace(
       seeds: secrets,
       roleAssignments: [
         { principalId: principalIdOf("operator"), role: "Key Vault Secrets Officer" },
-        { principalId: principalIdOf("bridge"), role: "Key Vault Secrets User" },
-        { principalId: principalIdOf("notifier"), role: "Key Vault Secrets User" },
+        ...rolesIn(["Key Vault Secrets User"], principalIdOf),
       ],
     },
   };
@@ -62,6 +62,16 @@ export async function azurePlace(
   const identity = identityAddresses(identityPort);
   return { configFile, identity, keyVault: vaultUrl(vaultPort), certificate, principalIdOf, headerOf };
 }
+
+/**
+ * What services are granted in Azure, here on the whole vault or namespace: what they would be named for is made while
+ * Millrace runs.
+ */
+export const rolesIn = <Role extends string>(roles: readonly Role[], principalIdOf: AzurePlace["principalIdOf"]) =>
+  AZURE_GRANTS.flatMap(({ service, role }) => {
+    const known = roles.find((it): boolean => it === role);
+    return known === undefined ? [] : [{ principalId: principalIdOf(service), role: known }];
+  });
 
 /** Below the range that outgoing connections take from: while the process is started again, none takes its port. */
 const quietPort = (): Promise<number> => freePortFrom(randomInt(20_000, 32_000));

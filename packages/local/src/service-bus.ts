@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { AzurePlace } from "./azure-place.ts";
+import { type AzurePlace, rolesIn } from "./azure-place.ts";
 import { repositoryRoot } from "./binaries.ts";
 import { type DataDir, writeAtomically } from "./data-dir.ts";
 import type { LocalCertificate } from "./local-certificate.ts";
@@ -61,8 +61,7 @@ const entra = ({ identity, principalIdOf }: AzurePlace) => ({
   issuer: identity.issuer,
   jwksUri: identity.jwksUri,
   roleAssignments: [
-    { principalId: principalIdOf("bridge"), role: "Azure Service Bus Data Sender" },
-    { principalId: principalIdOf("bridge"), role: "Azure Service Bus Data Receiver" },
+    ...rolesIn(["Azure Service Bus Data Sender", "Azure Service Bus Data Receiver"], principalIdOf),
     { principalId: principalIdOf("operator"), role: "Azure Service Bus Data Owner" },
   ],
 });

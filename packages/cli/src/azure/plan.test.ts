@@ -1,8 +1,7 @@
-import type { RoutesFile } from "@millrace/contracts";
+import { type RoutesFile, wantedOf } from "@millrace/contracts";
 import { expect, test } from "vitest";
 import { stepLine } from "../print/plan.ts";
 import { type Actual, type ActualEntity, planOf, verdictOf } from "./plan.ts";
-import { wantedOf } from "./wanted.ts";
 
 const RULES = [
   { name: "dead", sql: "state = 'dead'" },
@@ -106,6 +105,8 @@ test("the rule that takes everything goes only beside declared ones, and after t
   ]);
   const undeclared = { ...topic, entities: [{ topic: "news", subscriptions: [{ name: "ops" }] }] };
   expect(planFor(undeclared, [news({ subscriptions: [untouched] })])).toMatchObject({ steps: [], notes: [] });
+  const closed = subscription({ rules: [...subscription().rules, rule("$Default", "1=0")] });
+  expect(planFor(topic, [news({ subscriptions: [closed] })])).toMatchObject({ steps: [], notes: [] });
   const own = subscription({ rules: [...subscription().rules, rule("$Default", "tenant = 'acme'")] });
   const kept = planFor(topic, [news({ subscriptions: [own] })]);
   expect(kept.steps).toEqual([]);

@@ -1,5 +1,5 @@
 import type { EntityKind, EntitySettings, EntityState, Rule, RuleState, SubscriptionState } from "@millrace/azure";
-import type { WantedEntity, WantedSubscription } from "./wanted.ts";
+import type { WantedEntity, WantedSubscription } from "@millrace/contracts";
 
 /** What is at Service Bus, of all that is wanted. */
 export type ActualEntity = EntityState & { subscriptions: ActualSubscription[] };
@@ -37,6 +37,8 @@ export type Plan = { steps: Step[]; refusals: Refusal[]; notes: string[] };
 /** Azure's own rule of a new subscription: it takes every message. */
 const DEFAULT_RULE = "$default";
 const TAKES_ALL = new Set(["1=1", "1 = 1", "true"]);
+/** As Bicep leaves it beside declared rules, since a template cannot delete a rule. */
+const TAKES_NOTHING = new Set(["1=0", "1 = 0", "false"]);
 
 /** Compares what is wanted with what is there. Nothing that is there and not wanted is ever removed, except where a step says so. */
 export function planOf(wanted: readonly WantedEntity[], actual: Actual): Plan {
@@ -159,7 +161,10 @@ function compareRules(
     }
   }
   for (const rule of present.filter((it) => !declared.some((other) => sameName(other, it)))) {
-    const takesAll = rule.name.toLowerCase() === DEFAULT_RULE && TAKES_ALL.has(rule.filter.trim().toLowerCase());
+    const isDefault = rule.name.toLowerCase() === DEFAULT_RULE;
+    const filter = rule.filter.trim().toLowerCase();
+    if (isDefault && TAKES_NOTHING.has(filter) && declared.length > 0) continue;
+    const takesAll = isDefault && TAKES_ALL.has(filter);
     if (takesAll && declared.length > 0)
       plan.steps.push({
         action: "delete",

@@ -1,6 +1,6 @@
 import type { Administration } from "@millrace/azure";
+import type { WantedEntity } from "@millrace/contracts";
 import type { Actual, ActualEntity } from "./plan.ts";
-import type { WantedEntity } from "./wanted.ts";
 
 /** Questions under way at once: a namespace that is asked faster answers that it is busy. */
 const AT_ONCE = 8;

@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { type Route, RoutesFile } from "@millrace/contracts";
+import { type Route, RoutesFile, type WantedEntity, wantedOf } from "@millrace/contracts";
 import { usage } from "../failure.ts";
-import { type WantedEntity, wantedOf } from "./wanted.ts";
 
 /**
  * What a routes file (YAML, of which JSON is a part) and other routes want of Service Bus.

@@ -1,21 +1,20 @@
 import path from "node:path";
 import type { Administration } from "@millrace/azure";
-import type { Route, RouteList } from "@millrace/contracts";
-import type { Command } from "commander";
+import type { Route, RouteList, WantedEntity } from "@millrace/contracts";
+import { type Command, Option } from "commander";
 import { doStep } from "../azure/apply.ts";
 import { failureOf } from "../azure/failure.ts";
 import { type Plan, planOf, verdictOf } from "../azure/plan.ts";
 import { readActual } from "../azure/read.ts";
 import { readWanted } from "../azure/routes-file.ts";
 import { administrationOf, type Target, type TargetOptions, targetOf } from "../azure/target.ts";
-import type { WantedEntity } from "../azure/wanted.ts";
 import { projectOf } from "../connection.ts";
 import { EXIT, usage } from "../failure.ts";
 import { planText, stepLine } from "../print/plan.ts";
 import type { World } from "../world.ts";
 import type { Session } from "./session.ts";
 
-type Options = TargetOptions & { routes: string; projectRoutes?: true; json?: true; yes?: true };
+type Options = TargetOptions & { routes: string; projectRoutes?: true; json?: true; format?: "bicep"; yes?: true };
 
 const EXIT_OF = { nothing: EXIT.ok, pending: EXIT.pending, refused: EXIT.refused } as const;
 
@@ -26,9 +25,19 @@ export function addPlan(azure: Command, session: Session): void {
       "show what is missing or different at Service Bus; changes nothing. Exits with 4 when apply would change something",
     )
     .option("--json", "as JSON")
+    .addOption(
+      new Option("--format <format>", "`bicep`: what deploy/bicep makes, as JSON; asks no namespace").choices([
+        "bicep",
+      ]),
+    )
     .action(async (_: object, command: Command) => {
       const options = command.optsWithGlobals<Options>();
       const { world } = session;
+      if (options.format === "bicep") {
+        const { bicepEntities } = await import("@millrace/contracts");
+        const wanted = await wantedBy(options, command, session);
+        return world.out(`${JSON.stringify(bicepEntities(wanted), null, 2)}\n`);
+      }
       const { target, compare } = await open(options, command, session);
       const plan = await compare();
       const verdict = verdictOf(plan);
@@ -68,12 +77,15 @@ const fromRoutes = (command: Command): Command =>
     .option("--project-routes", "and the routes that a project put over the API (--tenant, --project)");
 
 async function open(options: Options, command: Command, session: Session) {
-  const { world } = session;
-  const others = options.projectRoutes ? await projectRoutes(command, session) : [];
-  const wanted = await readWanted(path.resolve(world.cwd, options.routes), others);
-  const target = await targetOf(options, world);
+  const wanted = await wantedBy(options, command, session);
+  const target = await targetOf(options, session.world);
   const administration = await orFailure(target, administrationOf(target));
   return { target, administration, compare: () => compareWith(administration, target, wanted) };
+}
+
+async function wantedBy(options: Options, command: Command, session: Session): Promise<WantedEntity[]> {
+  const others = options.projectRoutes ? await projectRoutes(command, session) : [];
+  return await readWanted(path.resolve(session.world.cwd, options.routes), others);
 }
 
 async function projectRoutes(command: Command, session: Session): Promise<Route[]> {

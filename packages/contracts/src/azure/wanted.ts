@@ -1,4 +1,3 @@
-import type { EntityKind, EntitySettings, Rule } from "@millrace/azure";
 import {
   OUTAGE_MAX_S_DEFAULT,
   type Route,
@@ -7,13 +6,25 @@ import {
   type Source,
   type SubscriptionPlan,
   sourceMistakes,
-} from "@millrace/contracts";
+} from "../routes.ts";
 
-/** What should be at Service Bus, from what routes, sources and entities say. Absent settings are left as they are. */
+/** Settings by the names that the routes file has for them; what is absent nobody asks for. */
+type Settings = {
+  duplicate_detection_s?: number;
+  sessions?: boolean;
+  size_max_mb?: number;
+  lock_s?: number;
+  deliveries_max?: number;
+};
+
+/**
+ * What should be at Service Bus, from what routes, sources and entities say. All that makes it follows from here: `millrace
+ * azure apply`, Bicep, and the configuration of an emulator. Absent settings are left as they are.
+ */
 export type WantedEntity = {
-  kind: EntityKind;
+  kind: "queue" | "topic";
   name: string;
-  settings: EntitySettings;
+  settings: Settings;
   /** Who needs it: `route predictions`, `source orders`. */
   neededBy: string[];
   /** The longest outage that a route promises to survive without a duplicate. */
@@ -21,12 +32,16 @@ export type WantedEntity = {
   /** Routes whose messages carry a session id, and those whose do not. */
   routes: { name: string; sessions: boolean }[];
   subscriptions: WantedSubscription[];
+  /** A source: the bridge receives from this queue. */
+  isSource: boolean;
 };
 export type WantedSubscription = {
   name: string;
-  settings: EntitySettings;
+  settings: Settings;
   /** Absent: those that it has stay. */
-  rules?: Rule[];
+  rules?: { name: string; sql: string }[];
+  /** A source: the bridge receives from this subscription. */
+  isSource: boolean;
 };
 
 /**
@@ -52,7 +67,7 @@ export function wantedOf(
     }
     const kind = topic === undefined ? "queue" : "topic";
     const key = name.toLowerCase(); // as Service Bus compares
-    const entity = entities.get(key) ?? { kind, name, settings: {}, neededBy: [], routes: [], subscriptions: [] };
+    const entity = entities.get(key) ?? newEntity(kind, name);
     if (entity.kind !== kind) say(`${by}: ${name} is a ${entity.kind} for ${entity.neededBy[0]}`);
     entities.set(key, entity);
     entity.neededBy.push(by);
@@ -86,6 +101,7 @@ export function wantedOf(
     const entity = entityOf(source, by);
     if (!entity) continue;
     const receiver = source.subscription === undefined ? entity : subscriptionOf(entity, source.subscription);
+    receiver.isSource = true;
     decideSessions(receiver.settings, source.sessions ?? false, `${by}: ${pathOf(source)}`, say);
   }
 
@@ -114,7 +130,24 @@ export function wantedOf(
   return mistakes.length > 0 ? { ok: false, mistakes } : { ok: true, entities: [...entities.values()] };
 }
 
+/**
+ * Whether the bridge may send there: where a route goes, and what `entities` names beside its sources, since routes that are put
+ * over the API and replies may go there.
+ */
+export const isDestination = ({ routes, isSource, subscriptions }: WantedEntity): boolean =>
+  routes.length > 0 || !(isSource || subscriptions.some((subscription) => subscription.isSource));
+
 type Say = (mistake: string) => void;
+
+const newEntity = (kind: WantedEntity["kind"], name: string): WantedEntity => ({
+  kind,
+  name,
+  settings: {},
+  neededBy: [],
+  routes: [],
+  subscriptions: [],
+  isSource: false,
+});
 
 function addSubscription(entity: WantedEntity, plan: SubscriptionPlan, by: string, say: Say): void {
   const where = `${by}, subscription ${plan.name}`;
@@ -133,13 +166,13 @@ function addSubscription(entity: WantedEntity, plan: SubscriptionPlan, by: strin
 function subscriptionOf(entity: WantedEntity, name: string): WantedSubscription {
   const known = entity.subscriptions.find((it) => it.name.toLowerCase() === name.toLowerCase());
   if (known) return known;
-  const subscription: WantedSubscription = { name, settings: {} };
+  const subscription: WantedSubscription = { name, settings: {}, isSource: false };
   entity.subscriptions.push(subscription);
   return subscription;
 }
 
 /** Whoever says it first is right; whoever says otherwise is a mistake, since an entity has sessions or has not. */
-function decideSessions(settings: EntitySettings, sessions: boolean, by: string, say: Say): void {
+function decideSessions(settings: Settings, sessions: boolean, by: string, say: Say): void {
   if (settings.sessions !== undefined && settings.sessions !== sessions)
     say(`${by} ${sessions ? "needs" : "must not have"} sessions, and something before it says otherwise`);
   settings.sessions ??= sessions;

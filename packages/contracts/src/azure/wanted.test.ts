@@ -1,6 +1,6 @@
-import type { RoutesFile } from "@millrace/contracts";
 import { expect, test } from "vitest";
-import { wantedOf } from "./wanted.ts";
+import type { RoutesFile } from "../routes.ts";
+import { isDestination, wantedOf } from "./wanted.ts";
 
 /** The entities of a file without contradictions. */
 function wanted(file: Partial<RoutesFile>) {
@@ -100,4 +100,19 @@ test("every contradiction is named at once", () => {
     "the name S is used twice",
   ])
     expect(said).toContain(part);
+});
+
+test("the bridge sends where routes go and where entities say, and not to what it only receives from", () => {
+  const of = { tenant: "acme", project: "plant" };
+  const entities = wanted({
+    routes: [{ name: "a", topic: "news" }],
+    sources: [
+      { name: "b", queue: "orders", ...of },
+      { name: "c", topic: "asks", subscription: "millrace", ...of },
+    ],
+    entities: [{ queue: "orders", size_max_mb: 2_048 }, { queue: "replies" }],
+  });
+  expect(entities.filter(isDestination).map(({ name }) => name)).toEqual(["news", "replies"]);
+  expect(entities.filter(({ isSource }) => isSource).map(({ name }) => name)).toEqual(["orders"]);
+  expect(entities.find(({ name }) => name === "asks")!.subscriptions).toMatchObject([{ isSource: true }]);
 });
