@@ -60,5 +60,9 @@ export const COMMANDS = {
     about: "run the Azure SDKs' own tests against the local Service Bus (--help lists the options)",
     parts: (args) => [{ run: ["node", "packages/servicebus/conformance/main.ts", ...args] }],
   },
+  "deploy:bicep": {
+    about: "check deploy/bicep, by the Bicep compiler where it is on PATH and by its grammar and types everywhere",
+    parts: () => [{ run: ["node", "deploy/bicep/check/main.ts"] }],
+  },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };

@@ -66,9 +66,14 @@ test("plan for Bicep asks no namespace: what the file needs, as deploy/bicep rea
       ],
       queues: [{ name: "readings", requiresSession: true, senders: ["bridge"] }],
     });
-    await writeFile(path.join(cwd, "routes.yaml"), "routes: [{ name: a }]");
-    const wrong = await millrace(["azure", "plan", "--routes", "routes.yaml", "--format", "bicep"], { cwd });
-    expect(wrong).toMatchObject({ code: 2, out: "", error: expect.stringContaining("neither of topic and queue") });
+    for (const [file, said] of [
+      ["routes: [{ name: a }]", "neither of topic and queue"],
+      ["routes: [{ name: a, topic: plant/news }]", "Bicep cannot name plant/news"],
+    ] as const) {
+      await writeFile(path.join(cwd, "routes.yaml"), file);
+      const wrong = await millrace(["azure", "plan", "--routes", "routes.yaml", "--format", "bicep"], { cwd });
+      expect(wrong).toMatchObject({ code: 2, out: "", error: expect.stringContaining(said) });
+    }
   } finally {
     await rm(cwd, { recursive: true });
   }

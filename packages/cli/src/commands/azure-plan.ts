@@ -33,11 +33,7 @@ export function addPlan(azure: Command, session: Session): void {
     .action(async (_: object, command: Command) => {
       const options = command.optsWithGlobals<Options>();
       const { world } = session;
-      if (options.format === "bicep") {
-        const { bicepEntities } = await import("@millrace/contracts");
-        const wanted = await wantedBy(options, command, session);
-        return world.out(`${JSON.stringify(bicepEntities(wanted), null, 2)}\n`);
-      }
+      if (options.format === "bicep") return world.out(await forBicep(await wantedBy(options, command, session)));
       const { target, compare } = await open(options, command, session);
       const plan = await compare();
       const verdict = verdictOf(plan);
@@ -81,6 +77,18 @@ async function open(options: Options, command: Command, session: Session) {
   const target = await targetOf(options, session.world);
   const administration = await orFailure(target, administrationOf(target));
   return { target, administration, compare: () => compareWith(administration, target, wanted) };
+}
+
+/** @throws Failure when a template could not name an entity: its names are parts of a path */
+async function forBicep(wanted: WantedEntity[]): Promise<string> {
+  const nested = wanted.filter(({ name }) => name.includes("/")).map(({ name }) => name);
+  if (nested.length > 0)
+    throw usage(
+      `Bicep cannot name ${nested.join(", ")}: a "/" would be a level of its path.`,
+      "Take another name, or make these with `millrace azure apply`.",
+    );
+  const { bicepEntities } = await import("@millrace/contracts");
+  return `${JSON.stringify(bicepEntities(wanted), null, 2)}\n`;
 }
 
 async function wantedBy(options: Options, command: Command, session: Session): Promise<WantedEntity[]> {

@@ -7,7 +7,7 @@ import type { ServiceName } from "../permissions.ts";
 
 /** Azure's built-in roles that are given to anybody (services, receivers, the cluster), each with the id of its definition, which is the same in every tenant. */
 export const AZURE_ROLES = {
-  "Azure Service Bus Data Sender": "69a216fc-b8fb-44d8-bc22-1f2c2cd27a39",
+  "Azure Service Bus Data Sender": "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39",
   "Azure Service Bus Data Receiver": "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0",
   "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
   "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
