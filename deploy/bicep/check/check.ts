@@ -74,4 +74,4 @@ function parametersOf(name: string, { source, declared }: Unit, units: Map<strin
 }
 
 export const readKeptTypes = async (): Promise<KeptTypes> =>
-  JSON.parse(await readFile(new URL("resource-types.json", import.meta.url), "utf8"));
+  JSON.parse(await readFile(new URL("../generated/resource-types.json", import.meta.url), "utf8"));

@@ -53,7 +53,7 @@ for (const [type, nodes] of [...bodies].sort(([a], [b]) => (a < b ? -1 : 1))) re
 const source = `github.com/Azure/bicep-types-az@${git("rev-parse", "HEAD").trim()}`;
 const lines = Object.entries(resources).map(([type, kept]) => `    ${JSON.stringify(type)}: ${JSON.stringify(kept)}`);
 await writeFile(
-  new URL("resource-types.json", import.meta.url),
+  new URL("../generated/resource-types.json", import.meta.url),
   `{\n  "source": ${JSON.stringify(source)},\n  "resources": {\n${lines.join(",\n")}\n  }\n}\n`,
 );
 
