@@ -223,11 +223,10 @@ module largeResults 'modules/large-results.bicep' = {
     publicNetworkAccess: access
     containerName: 'outcomes'
     retentionDays: largeResultsDays
-    writers: map(identitiesTable.largeResultsWriters, service => { id: principals[service], type: 'ServicePrincipal' })
-    readers: map(
-      filter(readers, it => it.?largeResults ?? false),
-      it => { id: it.principalId, type: it.?principalType ?? 'ServicePrincipal' }
-    )
+    writers: identitiesTable.largeResultsWriters
+    principals: principals
+    // Whoever reads two subscriptions is there twice, and a role can be given once.
+    readers: union(map(filter(readers, it => it.?largeResults ?? false), it => it.principalId), [])
     writerRoleId: roles['Storage Blob Data Contributor']
     readerRoleId: roles['Storage Blob Data Reader']
     workspaceId: logs.outputs.id
@@ -297,6 +296,16 @@ module alerts 'modules/alerts.bicep' = if (!empty(alertEmail)) {
 }
 
 output clusterName string = cluster.outputs.name
+var receivable = union(
+  flatten(map(entities.topics, topic => map(topic.subscriptions, it => toLower('${topic.name}/${it.name}')))),
+  map(entities.queues, queue => toLower(queue.name))
+)
+@description('Readers of what is not among the entities: they got no role. It should be empty.')
+output readersOfNothing reader[] = filter(
+  readers,
+  it => !contains(receivable, toLower(it.?queue ?? join([it.?topic ?? '', it.?subscription ?? ''], '/')))
+)
+
 output registryName string = take(bare, 50)
 output registryServer string = registry.outputs.loginServer
 output serviceBusNamespace string = serviceBus.outputs.fullyQualifiedName

@@ -76,10 +76,3 @@ type namedSecret = {
   service: 'bridge' | 'notifier'
   name: string
 }
-
-@export()
-@description('Whom to give a role.')
-type principal = {
-  id: string
-  type: 'ServicePrincipal' | 'Group' | 'User'
-}

@@ -118,7 +118,7 @@ test.each([
   ],
   [
     "an import that nobody uses",
-    "main.bicep",
+    "modules/topic.bicep",
     "param readers reader[]",
     "param readers array",
     "reader is used nowhere",

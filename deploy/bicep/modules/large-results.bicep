@@ -1,7 +1,5 @@
 metadata description = 'Where outcomes go that are too large for a message. No account key is accepted: identities only.'
 
-import { principal } from '../types.bicep'
-
 param name string
 param location string
 param tags object
@@ -9,8 +7,12 @@ param publicNetworkAccess 'Enabled' | 'Disabled'
 param containerName string
 @description('Days after which a result is deleted; 0: never.')
 param retentionDays int
-param writers principal[]
-param readers principal[]
+@description('Services that write here.')
+param writers string[]
+@description('Principal ids of the services, by name.')
+param principals object
+@description('Principal ids of others who read here, each once.')
+param readers string[]
 param writerRoleId string
 param readerRoleId string
 param workspaceId string
@@ -86,12 +88,12 @@ resource retention 'Microsoft.Storage/storageAccounts/managementPolicies@2025-01
 }
 
 resource writing 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for writer in writers: {
-    name: guid(account::blobs::results.id, writer.id, writerRoleId)
+  for service in writers: {
+    name: guid(account::blobs::results.id, principals[service], writerRoleId)
     scope: account::blobs::results
     properties: {
-      principalId: writer.id
-      principalType: writer.type
+      principalId: principals[service]
+      principalType: 'ServicePrincipal'
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', writerRoleId)
     }
   }
@@ -99,11 +101,10 @@ resource writing 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 
 resource reading 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for reader in readers: {
-    name: guid(account::blobs::results.id, reader.id, readerRoleId)
+    name: guid(account::blobs::results.id, reader, readerRoleId)
     scope: account::blobs::results
     properties: {
-      principalId: reader.id
-      principalType: reader.type
+      principalId: reader
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', readerRoleId)
     }
   }
