@@ -1,3 +1,4 @@
+import { delayBehind } from "./delays.ts";
 import { type BlockedReason, type HeldKind, TROUBLE } from "./trouble.ts";
 
 /** `closed`: it works, or failed a moment ago. `open`: it failed in a row, and only single sends probe it now and then. */
@@ -51,7 +52,7 @@ export class Breaker {
     // Sends that were under way together fail together: they are one failure.
     if (this.#failures === 0 || this.#probing) {
       this.#failures++;
-      this.#until_ms = now + delays_ms[Math.min(this.#failures, delays_ms.length) - 1]!;
+      this.#until_ms = now + delayBehind(delays_ms, this.#failures);
     }
     this.#probing = false;
     this.#why = `${kind}: ${why}`;

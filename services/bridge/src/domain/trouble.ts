@@ -1,29 +1,28 @@
 import type { SendFailureKind } from "@millrace/azure";
+import { AWAY, type Delays } from "./delays.ts";
 
 /**
  * What follows a send that failed, by kind. Nothing that is held counts as an attempt at the message, and nothing is ever
  * acknowledged because it failed often: only what an entity will never take is given up.
  */
 type Trouble = {
-  /** Before the next try, by how many failed in a row; the last one repeats for as long as the service lives. */
-  delays_ms: readonly [number, ...number[]];
+  delays_ms: Delays;
   /** Failures in a row that open the breaker. 1: somebody has to do something at the entity. */
   opens_after: number;
   /** Why the route is blocked, for the alert; absent where time alone heals it. */
   blocked?: "missing" | "disabled" | "full" | "unauthorized";
 };
 
-const LINK = [250, 500, 1_000, 2_000, 5_000, 10_000, 15_000] as const;
 /** Whoever mends an entity waits for no longer than this. */
-const ENTITY = [1_000, 2_000, 5_000, 10_000] as const;
+const ENTITY: Delays = [1_000, 2_000, 5_000, 10_000];
 
 /** Kinds that say something of the link or the entity, and not of one message. */
 export type HeldKind = Exclude<SendFailureKind, "too-large" | "refused" | "behind">;
 
 export const TROUBLE: Readonly<Record<HeldKind, Trouble>> = {
-  transient: { delays_ms: LINK, opens_after: 3 },
+  transient: { delays_ms: AWAY, opens_after: 3 },
   // A send that timed out has taken its time already.
-  timeout: { delays_ms: LINK, opens_after: 2 },
+  timeout: { delays_ms: AWAY, opens_after: 2 },
   // The throttle of the namespace spaces out what follows; Microsoft asks for ten seconds when it goes on.
   // https://learn.microsoft.com/azure/service-bus-messaging/service-bus-throttling
   busy: { delays_ms: [1_000, 2_000, 5_000, 10_000], opens_after: 3 },

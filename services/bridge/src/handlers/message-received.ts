@@ -2,7 +2,7 @@ import type { LockedMessage, OutgoingMessage, SendResult, Settled } from "@millr
 import type { SubmissionAnswer, SubmissionCall } from "@millrace/bus";
 import type { ProblemDocument, ReplyTo, Source } from "@millrace/contracts";
 import { answerVerdict } from "../domain/answer-verdict.ts";
-import { holdDelay } from "../domain/hold.ts";
+import { AWAY, delayBehind } from "../domain/delays.ts";
 import { deadLetterText, localProblem, refusalReply } from "../domain/reply-message.ts";
 import { type Here, keyOf, requestIn } from "../domain/request-in-message.ts";
 
@@ -54,7 +54,7 @@ export const onMessageReceived =
         told.holding(locked, undefined);
         return await settle(locked, step, around);
       }
-      const delay_ms = Math.min(WAIT_MAX_MS, Math.max(holdDelay(tries), step.after_ms ?? 0));
+      const delay_ms = Math.min(WAIT_MAX_MS, Math.max(delayBehind(AWAY, tries), step.after_ms ?? 0));
       told.holding(locked, step.why);
       if (!signal.aborted && now() - began + delay_ms <= hold_max_ms) await wait(delay_ms, signal);
       else return await giveBack(locked, step.why, around);
