@@ -20,7 +20,9 @@ param tags = { application: 'millrace', environment: 'production' }
 
 param serviceBusTier = 'Premium'
 param serviceBusCapacity = 1
-param privateEndpoints = true
+
+// true: then images, secrets and the chart come in from inside the network only (README.md).
+param privateEndpoints = false
 
 // The group whose members may administrate the cluster: az ad group show --group NAME --query id
 param clusterAdminGroupIds = []
