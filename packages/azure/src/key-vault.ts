@@ -1,5 +1,6 @@
 import type { SecretClient, SecretProperties } from "@azure/keyvault-secrets";
 import { credential } from "./credential.ts";
+import { isLocalHost } from "./local-host.ts";
 import type { ReadSecret } from "./secret.ts";
 
 export type KeyVaultPlace = { url: string; name: string; version?: string };
@@ -46,12 +47,11 @@ async function openClient(url: string, env: NodeJS.ProcessEnv): Promise<SecretCl
   const { SecretClient } = await import("@azure/keyvault-secrets");
   return new SecretClient(url, credential(), {
     retryOptions: { maxRetries: 2, retryDelayInMs: 300, maxRetryDelayInMs: 2_000 },
-    // localhost has no domain that the challenge could name: a local vault must be asked for by name and address.
-    disableChallengeResourceVerification: env.AZURE_KEYVAULT_LOCAL === "true" && isLoopback(new URL(url).hostname),
+    // A name without a domain is none that the challenge could name: a local vault must be asked for by name and address.
+    disableChallengeResourceVerification: env.AZURE_KEYVAULT_LOCAL === "true" && isLocalHost(new URL(url).hostname),
   });
 }
 
-const isLoopback = (host: string) => host === "localhost" || host === "[::1]" || /^127(\.\d+){3}$/.test(host);
 const bound = () => ({ abortSignal: AbortSignal.timeout(TIMEOUT_MS) });
 
 async function versionsOf(client: SecretClient, name: string): Promise<SecretProperties[]> {

@@ -48,6 +48,29 @@ async function open(namespace: Namespace = {}) {
   };
 }
 
+test("the configuration of Microsoft's emulator asks no namespace; what it narrows is said beside it", async () => {
+  const cwd = await mkdtemp(path.join(tmpdir(), "millrace-emulator-"));
+  try {
+    await writeFile(path.join(cwd, "routes.yaml"), ROUTES);
+    const { code, out, error } = await millrace(["azure", "emulator-config", "--routes", "routes.yaml"], { cwd });
+    expect(code).toBe(0);
+    expect(error).toContain("topic predictions: a repeat is recognised for 300 s, not 600");
+    const config = JSON.parse(out) as BrokerConfig; // the local Service Bus takes the same file
+    await using broker = await start({ port: 0, host: "127.0.0.1", config });
+    expect(broker.inspect("predictions/Subscriptions/alerts")).toMatchObject({ active: 0 });
+    const names = Array.from({ length: 51 }, (_, index) => `{ name: r${index}, queue: q${index} }`);
+    await writeFile(path.join(cwd, "routes.yaml"), `routes: [${names.join(", ")}]`);
+    const refused = await millrace(["azure", "emulator-config", "--routes", "routes.yaml"], { cwd });
+    expect(refused).toMatchObject({
+      code: 2,
+      out: "",
+      error: expect.stringContaining("51, and the emulator takes 50"),
+    });
+  } finally {
+    await rm(cwd, { recursive: true });
+  }
+});
+
 test("plan for Bicep asks no namespace: what the file needs, as deploy/bicep reads it", async () => {
   const cwd = await mkdtemp(path.join(tmpdir(), "millrace-bicep-"));
   try {

@@ -1,5 +1,6 @@
 export * from "./audit.ts";
 export * from "./azure/bicep.ts";
+export * from "./azure/emulator.ts";
 export * from "./azure/roles.ts";
 export * from "./azure/wanted.ts";
 export * from "./books.ts";

@@ -7,7 +7,8 @@ import { expect, test } from "vitest";
 import { type AzurePlace, azurePlace } from "./azure-place.ts";
 import { openDataDir } from "./data-dir.ts";
 import { localCertificate } from "./local-certificate.ts";
-import { serviceBusPlace, TOPIC } from "./service-bus.ts";
+import { serviceBusPlace } from "./service-bus.ts";
+import { TOPIC } from "./service-bus-entities.ts";
 
 type Assignment = { principalId: string; role: string };
 
@@ -21,7 +22,7 @@ test("services have the roles here that they are granted in Azure, and the topic
   const directory = mkdtempSync(path.join(tmpdir(), "millrace-place-"));
   try {
     await using dataDir = await openDataDir(directory);
-    const azure = await azurePlace(dataDir, await localCertificate(dataDir), {});
+    const azure = await azurePlace(dataDir, await localCertificate(dataDir.file("tls")), {});
     const serviceBus = await serviceBusPlace(dataDir, azure, { port: 5672, demo: true });
     const read = (file: string) => JSON.parse(readFileSync(file, "utf8"));
     const given = ofServices(

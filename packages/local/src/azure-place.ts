@@ -1,31 +1,25 @@
 import { randomInt } from "node:crypto";
 import path from "node:path";
-import { AZURE_GRANTS } from "@millrace/contracts/azure-roles";
 import { SERVICE_NAMES, type ServiceName } from "@millrace/contracts/permissions";
 import { type IdentityAddresses, identityAddresses, vaultUrl } from "./azure/addresses.ts";
-import type { AzureConfig } from "./azure/config.ts";
-import { principalOf } from "./azure/principal.ts";
+import { azureConfig } from "./azure-access.ts";
 import { repositoryRoot } from "./binaries.ts";
-import { type DataDir, writeAtomically } from "./data-dir.ts";
+import type { DataDir } from "./data-dir.ts";
+import { type Identities, openIdentities } from "./identities.ts";
 import type { LocalCertificate } from "./local-certificate.ts";
+import { jsonText, writeAtomically } from "./private-file.ts";
 import type { Launch } from "./processes/managed-process.ts";
 import { accepts, freePortFrom } from "./processes/ports.ts";
-import { readSecrets } from "./secrets.ts";
 import { baseEnvironment } from "./services.ts";
 
-/** Each service, and who uses Millrace and may do everything. */
-const PRINCIPALS = [...SERVICE_NAMES, "operator"] as const;
-type PrincipalName = (typeof PRINCIPALS)[number];
-
 /** Where the local side of Azure is, and who each service is there. */
-export type AzurePlace = {
+export type AzurePlace = Identities & {
   configFile: string;
+  /** Where its identity route listens, and by which addresses it is used. */
+  identityPort: number;
   identity: IdentityAddresses;
   keyVault: string;
   certificate: LocalCertificate;
-  principalIdOf: (principal: PrincipalName) => string;
-  /** What `IDENTITY_HEADER` makes a process that principal. */
-  headerOf: (principal: PrincipalName) => string;
 };
 
 /**
@@ -37,41 +31,22 @@ export async function azurePlace(
   certificate: LocalCertificate,
   secrets: Readonly<Record<string, string>>,
 ): Promise<AzurePlace> {
-  const [identityPort, vaultPort] = [await quietPort(), await quietPort()];
-  const secretName = (principal: PrincipalName) => `identity-${principal}`;
-  const headers = readSecrets(dataDir.file("secrets"), PRINCIPALS.map(secretName));
-  const headerOf = (principal: PrincipalName) => headers[secretName(principal)]!;
-  const principals = PRINCIPALS.map((name) => principalOf(name, headerOf(name)));
-  const principalIdOf = (name: PrincipalName) => principals[PRINCIPALS.indexOf(name)]!.principalId;
-  const config: AzureConfig = {
-    identity: { port: identityPort, principals, keysFile: dataDir.file("azure", "signing-keys.json") },
-    vault: {
-      port: vaultPort,
-      keyFile: certificate.keyFile,
-      certificateFile: certificate.certificateFile,
-      secretsFile: dataDir.file("azure", "secrets.json"),
-      seeds: secrets,
-      roleAssignments: [
-        { principalId: principalIdOf("operator"), role: "Key Vault Secrets Officer" },
-        ...rolesIn(["Key Vault Secrets User"], principalIdOf),
-      ],
-    },
-  };
+  const [identity, vault] = [{ port: await quietPort() }, { port: await quietPort() }];
+  const identities = openIdentities(dataDir.file("secrets"), [...SERVICE_NAMES, "operator"]);
+  const { keyFile, certificateFile } = certificate;
+  const tls = { keyFile, certificateFile };
+  const config = azureConfig({ identities, identity, vault, storeDir: dataDir.file("azure"), seeds: secrets, ...tls });
   const configFile = dataDir.file("config", "azure.json");
-  writeAtomically(configFile, `${JSON.stringify(config, null, 2)}\n`);
-  const identity = identityAddresses(identityPort);
-  return { configFile, identity, keyVault: vaultUrl(vaultPort), certificate, principalIdOf, headerOf };
+  writeAtomically(configFile, jsonText(config));
+  return {
+    ...identities,
+    configFile,
+    identityPort: identity.port,
+    identity: identityAddresses(identity),
+    keyVault: vaultUrl(vault),
+    certificate,
+  };
 }
-
-/**
- * What services are granted in Azure, here on the whole vault or namespace: what they would be named for is made while
- * Millrace runs.
- */
-export const rolesIn = <Role extends string>(roles: readonly Role[], principalIdOf: AzurePlace["principalIdOf"]) =>
-  AZURE_GRANTS.flatMap(({ service, role }) => {
-    const known = roles.find((it): boolean => it === role);
-    return known === undefined ? [] : [{ principalId: principalIdOf(service), role: known }];
-  });
 
 /** Below the range that outgoing connections take from: while the process is started again, none takes its port. */
 const quietPort = (): Promise<number> => freePortFrom(randomInt(20_000, 32_000));

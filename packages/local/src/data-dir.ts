@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
+import { writeAtomically } from "./private-file.ts";
 import { killGroup } from "./processes/managed-process.ts";
 import { identify, isSameProcess, type ProcessIdentity } from "./processes/process-identity.ts";
 
@@ -36,13 +37,6 @@ export async function openDataDir(directory: string): Promise<DataDir> {
       await claim[Symbol.asyncDispose]();
     },
   };
-}
-
-/** Replaces a file in one step, readable by its owner only. */
-export function writeAtomically(file: string, text: string): void {
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
 }
 
 /**

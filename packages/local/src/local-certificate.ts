@@ -1,29 +1,46 @@
-import { existsSync, readFileSync } from "node:fs";
-import { type DataDir, writeAtomically } from "./data-dir.ts";
+import { X509Certificate } from "node:crypto";
+import path from "node:path";
+import { readIfThere, writeAtomically } from "./private-file.ts";
 
-/** The one certificate of everything here that speaks TLS: it is its own authority. */
-export type LocalCertificate = {
-  keyFile: string;
-  certificateFile: string;
+/** The one certificate of everything here that speaks TLS: it is its own authority. PEM. */
+export type KeptCertificate = { key: string; certificate: string; keyFile: string; certificateFile: string };
+
+/** The same with the file that makes a process trust it. */
+export type LocalCertificate = KeptCertificate & {
   /** For `NODE_EXTRA_CA_CERTS`: our certificate, and what the user trusts besides the public ones. */
   trustFile: string;
 };
 
-const HOSTS = ["localhost", "127.0.0.1", "::1"];
+export const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "::1"] as const;
+/** One that ends sooner is replaced: whoever trusts it is started again in that time. */
+const LEFT_MIN_MS = 30 * 86_400_000;
 
-/** Makes it on first use, and keeps it: who trusts it once does so from then on. */
-export async function localCertificate(dataDir: DataDir): Promise<LocalCertificate> {
-  const [keyFile, certificateFile, trustFile] = ["key.pem", "certificate.pem", "trust.pem"].map((name) =>
-    dataDir.file("tls", name),
-  ) as [string, string, string];
-  if (!existsSync(keyFile) || !existsSync(certificateFile)) {
-    const { makeCertificate } = await import("@millrace/servicebus"); // once: it brings the whole broker along
-    const { key, cert } = makeCertificate(HOSTS, new Date());
-    writeAtomically(keyFile, key);
-    writeAtomically(certificateFile, cert);
-  }
+/** Makes it on first use, and keeps it: who trusts it once does so from then on. Another one only when names are missing or it ends. */
+export async function keptCertificate(directory: string, names: readonly string[]): Promise<KeptCertificate> {
+  const [keyFile, certificateFile] = ["key.pem", "certificate.pem"].map((name) => path.join(directory, name)) as [
+    string,
+    string,
+  ];
+  const [key, certificate] = [keyFile, certificateFile].map(readIfThere);
+  if (key && certificate && isGood(certificate, names)) return { key, certificate, keyFile, certificateFile };
+  const { makeCertificate } = await import("@millrace/servicebus"); // once: it brings the whole broker along
+  const made = makeCertificate(names, new Date());
+  writeAtomically(keyFile, made.key);
+  writeAtomically(certificateFile, made.cert);
+  return { key: made.key, certificate: made.cert, keyFile, certificateFile };
+}
+
+/** The certificate of what runs on loopback. */
+export async function localCertificate(directory: string): Promise<LocalCertificate> {
+  const kept = await keptCertificate(directory, LOOPBACK_NAMES);
+  const trustFile = path.join(directory, "trust.pem");
   const theirs = process.env.NODE_EXTRA_CA_CERTS;
-  const trusted = theirs && existsSync(theirs) ? readFileSync(theirs, "utf8") : "";
-  writeAtomically(trustFile, `${readFileSync(certificateFile, "utf8")}${trusted}`);
-  return { keyFile, certificateFile, trustFile };
+  writeAtomically(trustFile, `${kept.certificate}${(theirs && readIfThere(theirs)) || ""}`);
+  return { ...kept, trustFile };
+}
+
+function isGood(certificate: string, names: readonly string[]): boolean {
+  const parsed = new X509Certificate(certificate);
+  if (parsed.validToDate.getTime() - Date.now() < LEFT_MIN_MS) return false;
+  return names.every((name) => parsed.checkHost(name) !== undefined || parsed.checkIP(name) !== undefined);
 }

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { obeyParent } from "./cluster-commands.ts";
 import type { Demo } from "./demo/demo.ts";
+import { demoRule, secretInVault, WEBHOOK_SECRET } from "./demo/rule.ts";
+import { stageOf } from "./demo/summary.ts";
 import { watchLogs } from "./log-watch.ts";
 import { startMillrace } from "./millrace.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
@@ -47,8 +49,8 @@ async function serve(options: Options, screen: Screen, signal: AbortSignal): Pro
   const millrace = stack.use(
     await startMillrace({
       ...options,
-      rules: (keyVault) => [...ownRules, ...(demo?.rules(keyVault) ?? [])],
-      secrets: demo?.secrets ?? {},
+      rules: (keyVault) => [...ownRules, ...(demo ? [demoRule(demo.webhook.url, secretInVault(keyVault))] : [])],
+      secrets: demo ? { [WEBHOOK_SECRET]: demo.webhook.secret } : {},
       signal,
       onChange: (name, change) => screen.change(name, change),
     }),
@@ -57,7 +59,7 @@ async function serve(options: Options, screen: Screen, signal: AbortSignal): Pro
   screen.serving();
   stack.use(watchLogs(millrace.dataDir.file("logs"), (warning) => screen.warn(warning)));
   screen.row("ready", `${millrace.run.http}; how to get in: ${millrace.runFile}`);
-  if (demo !== undefined) return await demo.play(millrace, signal);
+  if (demo !== undefined) return await demo.play(stageOf(millrace, screen), signal);
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }
 

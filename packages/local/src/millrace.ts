@@ -1,29 +1,28 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import type { TokensFile, Verb } from "@millrace/contracts";
 import { SERVICE_NAMES, type ServiceName, USERS } from "@millrace/contracts/permissions";
 import { azurePlace, launchAzure } from "./azure-place.ts";
 import { repositoryRoot } from "./binaries.ts";
-import { type DataDir, openDataDir, writeAtomically } from "./data-dir.ts";
+import { type DataDir, openDataDir } from "./data-dir.ts";
 import { localCertificate } from "./local-certificate.ts";
 import { gatherModels } from "./models-dir.ts";
 import { type NatsCluster, startNatsCluster } from "./nats-cluster.ts";
-import { SYSTEM_USER, startNatsServer } from "./nats-server.ts";
+import { SYSTEM_USER } from "./nats-config.ts";
+import { startNatsServer } from "./nats-server.ts";
 import type { Options } from "./options.ts";
+import { jsonText, readIfThere, writeAtomically } from "./private-file.ts";
 import { runJob } from "./processes/job.ts";
 import { rotate } from "./processes/log-file.ts";
 import { ManagedProcess, type ProcessChange } from "./processes/managed-process.ts";
 import { freePortFrom } from "./processes/ports.ts";
 import { type Reaper, startReaper } from "./processes/reaper.ts";
+import { authorizationHeader, PROJECT, ROUTES, TENANT, tokensFile } from "./project.ts";
 import { type Run, removeRunFile, writeRunFile } from "./run-file.ts";
 import { readSecrets } from "./secrets.ts";
-import { launchServiceBus, SUBSCRIPTIONS, serviceBusPlace, TOPIC } from "./service-bus.ts";
+import { launchServiceBus, serviceBusPlace } from "./service-bus.ts";
+import { SUBSCRIPTIONS, TOPIC } from "./service-bus-entities.ts";
 import { type Broker, baseEnvironment, launchService, natsSettings, type Surroundings } from "./services.ts";
-
-/** Whose demonstration data it is: one tenant with one project. */
-export const TENANT = "demo";
-export const PROJECT = "plant-a";
 
 export type MillraceOptions = Pick<Options, "dataDir" | "demo" | "models" | "ports" | "cluster"> & {
   /** Notification rules, as the notifier reads them. @param keyVault URL of the local vault */
@@ -58,7 +57,8 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
   const dataDir = stack.use(await openDataDir(options.dataDir));
   const runFile = dataDir.file("run.json");
   removeRunFile(runFile); // of a runner that was killed
-  const { token } = readSecrets(dataDir.file("secrets"), ["token"]) as { token: string };
+  const { token } = readSecrets(dataDir.file("secrets"), ["token"]);
+  writeAtomically(dataDir.file("secrets", "authorization"), authorizationHeader(token));
   const modelsDir = dataDir.file("models");
   const models = gatherModels([path.join(repositoryRoot, "models"), ...options.models], modelsDir);
 
@@ -71,7 +71,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     processes: new Map(),
     publish: () => {},
   };
-  const azure = await azurePlace(dataDir, await localCertificate(dataDir), options.secrets);
+  const azure = await azurePlace(dataDir, await localCertificate(dataDir.file("tls")), options.secrets);
   const serviceBus = await serviceBusPlace(dataDir, azure, { port: options.ports.amqp, demo: options.demo });
   const cluster = options.cluster ? await startCluster(parts, stack) : undefined;
   const nats = cluster ?? (await startNats(parts, stack));
@@ -82,7 +82,7 @@ export async function startMillrace(options: MillraceOptions): Promise<Millrace>
     nats,
     httpPort,
     modelsDir,
-    tokensFile: writeTokens(dataDir, token),
+    tokensFile: writeConfig(dataDir, "tokens.json", tokensFile(token)),
     rulesFile: writeConfig(dataDir, "rules.json", { rules: options.rules(azure.keyVault) }),
     routesFile: writeConfig(dataDir, "routes.json", ROUTES),
     serviceBus,
@@ -139,9 +139,6 @@ type Parts = {
   /** Brings `run.json` up to date; does nothing until everything is ready. */
   publish: () => void;
 };
-
-/** Every outcome of every model goes to one topic. */
-const ROUTES = { routes: [{ name: "predictions", topic: TOPIC }] };
 
 async function startNats(parts: Parts, stack: AsyncDisposableStack): Promise<Broker> {
   const nats = stack.use(
@@ -278,23 +275,8 @@ function digestOfFiles(files: readonly string[]): string {
   return hash.digest("hex");
 }
 
-const readIfThere = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : undefined);
-
 function writeConfig(dataDir: DataDir, name: string, value: unknown): string {
   const file = dataDir.file("config", name);
-  writeAtomically(file, `${JSON.stringify(value, null, 2)}\n`);
+  writeAtomically(file, jsonText(value));
   return file;
-}
-
-/** Written out: the contracts' own list comes with every schema, which would cost each start a quarter of a second. */
-const ALL_VERBS: Verb[] = ["submit", "read", "audit", "redrive", "operate"];
-
-/** The one local token; services know its digest only. */
-function writeTokens(dataDir: DataDir, token: string): string {
-  const sha256 = createHash("sha256").update(token).digest("hex");
-  writeAtomically(dataDir.file("secrets", "authorization"), `Authorization: Bearer ${token}\n`); // for curl -H @FILE
-  const tokens: TokensFile = [
-    { sha256, principal: "local", grants: [{ tenant: TENANT, project: PROJECT, verbs: ALL_VERBS }] },
-  ];
-  return writeConfig(dataDir, "tokens.json", tokens);
 }

@@ -1,14 +1,14 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 
 /**
  * Gathers model folders (each with a `manifest.json`) from several places into one directory, which the services
- * read. They are copied, so that a file edited later does not change under a running service.
+ * read. They are copied, so that a file edited later does not change under a running service; a folder is there whole or
+ * not at all.
  * @returns the models' names, sorted
  * @throws when a place does not exist or two models share a name
  */
 export function gatherModels(places: readonly string[], target: string): string[] {
-  rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
   const from = new Map<string, string>();
   for (const folder of places.flatMap(modelFolders)) {
@@ -16,7 +16,13 @@ export function gatherModels(places: readonly string[], target: string): string[
     const other = from.get(name);
     if (other !== undefined) throw new Error(`${folder} and ${other} both hold a model named "${name}": rename one`);
     from.set(name, folder);
-    cpSync(folder, path.join(target, name), { recursive: true });
+  }
+  for (const name of readdirSync(target)) if (!from.has(name)) rmSync(path.join(target, name), { recursive: true });
+  for (const [name, folder] of from) {
+    const copy = path.join(target, `${name}.new`);
+    cpSync(folder, copy, { recursive: true });
+    rmSync(path.join(target, name), { recursive: true, force: true });
+    renameSync(copy, path.join(target, name));
   }
   return [...from.keys()].sort();
 }

@@ -57,6 +57,11 @@ export type ClusterNode = {
 };
 
 const NODES = ["nats-1", "nats-2", "nats-3"] as const;
+/**
+ * Nodes know of each other what is stated here, and learn nothing more: those ways would lead past a cut. So the address
+ * that they tell each other is one where nobody listens (tcpmux).
+ */
+const NOWHERE = "127.0.0.1:1";
 const HEALTHY_MS = 60_000;
 const POLL_MS = 100;
 const MONITOR_MS = 1_000;
@@ -101,10 +106,11 @@ export async function startNatsCluster(options: NatsClusterOptions): Promise<Nat
         reaper,
         cluster: {
           port: ports[index]!.route,
-          routes: between.filter(({ from }) => from === index).map(({ link }) => link.port),
+          routes: between.filter(({ from }) => from === index).map(({ link }) => `127.0.0.1:${link.port}`),
           password,
-          monitorPort: monitors[index]!,
+          advertise: NOWHERE,
         },
+        monitorPort: monitors[index]!,
         ...(options.syncAlways === undefined ? {} : { syncAlways: options.syncAlways }),
         ...(options.logFile ? { logFile: await options.logFile(name) } : {}),
         onChange: (change) => options.onChange?.(name, change),

@@ -1,12 +1,19 @@
 import type { UserPermissions } from "@millrace/contracts";
 
+/** The user of the system account, who can read the server's settings. */
+export const SYSTEM_USER = "system";
+
 /** Room for every stream's declared bound; the disk itself is the other limit. */
 const STORE_BYTES_MAX = 32 * 1024 ** 3;
 
 export type NatsConfig = {
   /** Unique in a cluster. */
   name: string;
+  /** The address that clients and other nodes come in by. @default 127.0.0.1 */
+  host?: string;
   port: number;
+  /** Port of the HTTP side that tells health and stream leaders, on loopback. None without it. */
+  monitorPort?: number;
   storeDir: string;
   users: Readonly<Record<string, UserPermissions>>;
   passwordOf: (user: string) => string;
@@ -20,12 +27,12 @@ export type NatsConfig = {
 export type ClusterConfig = {
   /** Where the others' routes come in. */
   port: number;
-  /** The routes this server makes, as ports. Each pair of servers needs one of them to make it. */
-  routes: readonly number[];
-  /** Shared by all nodes, so that no other process of this machine joins them. */
+  /** The routes this server makes, as `host:port`. Each pair of servers needs one of them to make it. */
+  routes: readonly string[];
+  /** Shared by all nodes, so that no other process joins them. */
   password: string;
-  /** Port of the HTTP side that tells health and stream leaders. */
-  monitorPort: number;
+  /** The address that servers tell each other, instead of their own. */
+  advertise?: string;
 };
 
 /**
@@ -33,11 +40,13 @@ export type ClusterConfig = {
  * a path can never be read as syntax. The file holds passwords: keep it private.
  */
 export function natsConfig(options: NatsConfig): string {
-  const { name, port, storeDir, users, passwordOf, systemUser, syncAlways = true, cluster } = options;
+  const { name, port, storeDir, users, passwordOf, systemUser, syncAlways = true, cluster, monitorPort } = options;
+  const { host = "127.0.0.1" } = options;
   const config = {
     server_name: name,
-    host: "127.0.0.1",
+    host,
     port,
+    ...(monitorPort === undefined ? {} : { http: `127.0.0.1:${monitorPort}` }),
     jetstream: {
       store_dir: storeDir,
       ...(syncAlways ? { sync_interval: "always" } : {}),
@@ -57,25 +66,23 @@ export function natsConfig(options: NatsConfig): string {
       },
       SYS: { users: [{ user: systemUser, password: passwordOf(systemUser) }] },
     },
-    ...(cluster ? clusterSection(cluster) : {}),
+    ...(cluster ? clusterSection(host, cluster) : {}),
   };
   return `${JSON.stringify(config, null, 2)}\n`;
 }
 
 const ROUTE_USER = "route";
 
-function clusterSection({ port, routes, password, monitorPort }: ClusterConfig) {
+function clusterSection(host: string, { port, routes, password, advertise }: ClusterConfig) {
   return {
-    http: `127.0.0.1:${monitorPort}`,
     cluster: {
       name: "millrace",
-      host: "127.0.0.1",
+      host,
       port,
       authorization: { user: ROUTE_USER, password },
-      routes: routes.map((route) => `nats://${ROUTE_USER}:${password}@127.0.0.1:${route}`),
-      // Only the ways stated here, none learnt from the others: those would lead past a cut. The address that servers
-      // tell each other is one where nobody listens (port 1, tcpmux), and clients are told of no other server.
-      advertise: "127.0.0.1:1",
+      routes: routes.map((route) => `nats://${ROUTE_USER}:${password}@${route}`),
+      ...(advertise === undefined ? {} : { advertise }),
+      // Clients have a list of all nodes; addresses that only nodes can reach are no use to them.
       no_advertise: true,
     },
   };

@@ -3,7 +3,7 @@ import { createConnection } from "node:net";
 import path from "node:path";
 import type { UserPermissions } from "@millrace/contracts";
 import { findBinary } from "./binaries.ts";
-import { type ClusterConfig, natsConfig } from "./nats-config.ts";
+import { type ClusterConfig, natsConfig, SYSTEM_USER } from "./nats-config.ts";
 import { ManagedProcess, type ProcessChange } from "./processes/managed-process.ts";
 import { freePortFrom } from "./processes/ports.ts";
 import { type Reaper, startReaper } from "./processes/reaper.ts";
@@ -24,6 +24,8 @@ export type NatsServerOptions = {
   syncAlways?: boolean;
   /** Its place in a cluster; without one it stands alone. */
   cluster?: ClusterConfig;
+  /** Where its HTTP side tells health and stream leaders; without one it does not. */
+  monitorPort?: number;
   /** Start the server again when it dies. */
   supervise?: boolean;
   /** The caller's, when it has one already. */
@@ -48,9 +50,6 @@ export type NatsServer = AsyncDisposable & {
   kill(): Promise<void>;
   close(): Promise<void>;
 };
-
-/** The user of the system account, who can read the server's settings. */
-export const SYSTEM_USER = "system";
 
 /**
  * Starts a nats-server whose acknowledgements mean "on disk" (`sync_interval: always`) unless told otherwise.
@@ -80,6 +79,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       systemUser: SYSTEM_USER,
       ...(options.syncAlways === undefined ? {} : { syncAlways: options.syncAlways }),
       ...(options.cluster ? { cluster: options.cluster } : {}),
+      ...(options.monitorPort === undefined ? {} : { monitorPort: options.monitorPort }),
     }),
   );
 

@@ -1,5 +1,5 @@
 import { rmSync } from "node:fs";
-import { writeAtomically } from "./data-dir.ts";
+import { jsonText, writeAtomically } from "./private-file.ts";
 
 /**
  * `run.json`: where a running Millrace is and how to get in, for scripts and tests. It exists while Millrace is ready,
@@ -31,7 +31,6 @@ export type Run = {
   processes: Readonly<Record<string, number>>;
 };
 
-export const writeRunFile = (file: string, run: Run): void =>
-  writeAtomically(file, `${JSON.stringify(run, null, 2)}\n`);
+export const writeRunFile = (file: string, run: Run): void => writeAtomically(file, jsonText(run));
 
 export const removeRunFile = (file: string): void => rmSync(file, { force: true });

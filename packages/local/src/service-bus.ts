@@ -1,18 +1,15 @@
 import path from "node:path";
-import { type AzurePlace, rolesIn } from "./azure-place.ts";
+import { serviceBusAccess } from "./azure-access.ts";
+import type { AzurePlace } from "./azure-place.ts";
 import { repositoryRoot } from "./binaries.ts";
-import { type DataDir, writeAtomically } from "./data-dir.ts";
+import type { DataDir } from "./data-dir.ts";
 import type { LocalCertificate } from "./local-certificate.ts";
+import { jsonText, writeAtomically } from "./private-file.ts";
 import type { Launch } from "./processes/managed-process.ts";
 import { accepts, freePortFrom } from "./processes/ports.ts";
 import { readSecrets } from "./secrets.ts";
+import { connectionStringOf, serviceBusEntities } from "./service-bus-entities.ts";
 import { baseEnvironment } from "./services.ts";
-
-/** The topic that outcomes are mirrored to. */
-export const TOPIC = "predictions";
-
-/** Each subscription gets every message: the demonstration's own never takes from the one that is for users. */
-export const SUBSCRIPTIONS = { enterprise: "enterprise", demo: "demo" } as const;
 
 export type ServiceBusPlace = {
   port: number;
@@ -34,11 +31,11 @@ export async function serviceBusPlace(
   options: { port: number; demo: boolean },
 ): Promise<ServiceBusPlace> {
   const port = await freePortFrom(options.port);
-  const { servicebus: key } = readSecrets(dataDir.file("secrets"), ["servicebus"]) as { servicebus: string };
+  const { servicebus: key } = readSecrets(dataDir.file("secrets"), ["servicebus"]);
   const configFile = dataDir.file("config", "servicebus.json");
-  writeAtomically(configFile, `${JSON.stringify(entities(options.demo), null, 2)}\n`);
+  writeAtomically(configFile, jsonText(serviceBusEntities(options)));
   const entraFile = dataDir.file("config", "servicebus-entra.json");
-  writeAtomically(entraFile, `${JSON.stringify(entra(azure), null, 2)}\n`);
+  writeAtomically(entraFile, jsonText(serviceBusAccess(azure, { identity: { port: azure.identityPort } })));
   return {
     port,
     configFile,
@@ -47,46 +44,8 @@ export async function serviceBusPlace(
     entraFile,
     namespace: `localhost:${port}`,
     key,
-    connectionString: [
-      `Endpoint=sb://127.0.0.1:${port}`,
-      "SharedAccessKeyName=RootManageSharedAccessKey",
-      `SharedAccessKey=${key}`,
-      "UseDevelopmentEmulator=true", // plain TCP: the SDK otherwise insists on TLS
-    ].join(";"),
+    connectionString: connectionStringOf(`127.0.0.1:${port}`, key),
   };
-}
-
-/** Whose tokens the broker believes, and their roles. */
-const entra = ({ identity, principalIdOf }: AzurePlace) => ({
-  issuer: identity.issuer,
-  jwksUri: identity.jwksUri,
-  roleAssignments: [
-    ...rolesIn(["Azure Service Bus Data Sender", "Azure Service Bus Data Receiver"], principalIdOf),
-    { principalId: principalIdOf("operator"), role: "Azure Service Bus Data Owner" },
-  ],
-});
-
-/**
- * In the form of the official emulator's Config.json. Duplicate detection is what makes a repeated send, after a
- * bridge was killed between sending and acknowledging, invisible to receivers.
- */
-function entities(demo: boolean) {
-  const subscriptions = [
-    { Name: SUBSCRIPTIONS.enterprise },
-    // What nobody reads must not fill the topic: this one lives as long as the terminal it is shown on.
-    ...(demo ? [{ Name: SUBSCRIPTIONS.demo, Properties: { DefaultMessageTimeToLive: "PT10M" } }] : []),
-  ];
-  const topic = {
-    Name: TOPIC,
-    Properties: {
-      RequiresDuplicateDetection: true,
-      DuplicateDetectionHistoryTimeWindow: "P1D",
-      MaxSizeInMegabytes: 5120,
-      MaxMessageSizeInKilobytes: 1024,
-    },
-    Subscriptions: subscriptions,
-  };
-  return { UserConfig: { Namespaces: [{ Name: "millrace", Topics: [topic] }] } };
 }
 
 export function launchServiceBus(place: ServiceBusPlace, env: Readonly<Record<string, string>>): Launch {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { addAzureDead } from "./azure-dead.ts";
+import { addEmulatorConfig } from "./azure-emulator.ts";
 import { addApply, addPlan } from "./azure-plan.ts";
 import type { Session } from "./session.ts";
 
@@ -15,6 +16,7 @@ export function addAzure(program: Command, session: Session): void {
   addPlan(azure, session);
   addApply(azure, session);
   addAzureDead(azure, session);
+  addEmulatorConfig(azure, session);
 }
 
 const WHERE = `

@@ -1,4 +1,5 @@
 import { SERVICE_NAMES, type ServiceName } from "../permissions.ts";
+import { iso8601 } from "./iso8601.ts";
 import { AZURE_ROLES, type AzureRole, type AzureScope, holdersOf } from "./roles.ts";
 import { isDestination, type WantedEntity, type WantedSubscription } from "./wanted.ts";
 
@@ -80,15 +81,3 @@ export const bicepIdentities = (): BicepIdentities => ({
   largeResultsWriters: holdersOf("Storage Blob Data Contributor", "large results" satisfies AzureScope),
   secretReaders: holdersOf("Key Vault Secrets User", "named secrets" satisfies AzureScope),
 });
-
-/** Whole seconds as Azure shows them, so that a comparison of templates sees no difference: `P1D`, `PT10M`. */
-function iso8601(seconds: number): string {
-  const parts = [
-    ["H", Math.floor((seconds % 86_400) / 3_600)],
-    ["M", Math.floor((seconds % 3_600) / 60)],
-    ["S", seconds % 60],
-  ] as const;
-  const days = Math.floor(seconds / 86_400);
-  const time = parts.map(([unit, count]) => (count > 0 ? `${count}${unit}` : "")).join("");
-  return `P${days > 0 ? `${days}D` : ""}${time && `T${time}`}`;
-}

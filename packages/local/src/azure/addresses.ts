@@ -11,12 +11,21 @@ export type IdentityAddresses = {
   endpoint: string;
 };
 
-/** Where the identity route is, known before it is started: who only needs to know loads no cryptography. */
-export const identityAddresses = (port: number): IdentityAddresses => ({
-  issuer: `http://127.0.0.1:${port}/${TENANT_ID}/`,
-  jwksUri: `http://127.0.0.1:${port}${KEYS_PATH}`,
-  endpoint: `http://127.0.0.1:${port}${TOKEN_PATH}`,
-});
+/** Where a part of the local Azure is: on loopback unless told otherwise, as between the containers of one network. */
+export type ListenOptions = {
+  /** 0 takes a free one. */
+  port: number;
+  /** The address to listen on. @default 127.0.0.1 */
+  host?: string;
+  /** The name that its clients know it by. @default loopback's */
+  name?: string;
+};
 
-/** The vault's; its certificate names `localhost`. */
-export const vaultUrl = (port: number): string => `https://localhost:${port}`;
+/** Where the identity route is, known before it is started: who only needs to know loads no cryptography. */
+export function identityAddresses({ port, name = "127.0.0.1" }: ListenOptions): IdentityAddresses {
+  const origin = `http://${name}:${port}`;
+  return { issuer: `${origin}/${TENANT_ID}/`, jwksUri: `${origin}${KEYS_PATH}`, endpoint: `${origin}${TOKEN_PATH}` };
+}
+
+/** The vault's; its certificate must have the name. */
+export const vaultUrl = ({ port, name = "localhost" }: ListenOptions): string => `https://${name}:${port}`;

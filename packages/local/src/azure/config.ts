@@ -8,7 +8,7 @@ import type { VaultOptions } from "./vault.ts";
  */
 export type AzureConfig = {
   identity: Omit<IdentityOptions, "now">;
-  vault?: Pick<VaultOptions, "port" | "secretsFile" | "seeds" | "roleAssignments"> & {
+  vault?: Pick<VaultOptions, "port" | "host" | "name" | "secretsFile" | "seeds" | "roleAssignments"> & {
     keyFile: string;
     certificateFile: string;
   };

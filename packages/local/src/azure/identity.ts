@@ -1,14 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { SignJWT } from "jose";
-import { type IdentityAddresses, identityAddresses, KEYS_PATH, TOKEN_PATH } from "./addresses.ts";
+import { type IdentityAddresses, identityAddresses, KEYS_PATH, type ListenOptions, TOKEN_PATH } from "./addresses.ts";
 import { listen } from "./listen.ts";
 import { digestOfHeader, type Principal, TENANT_ID } from "./principal.ts";
 import { ALGORITHM, openSigningKeys, type SigningKeys } from "./signing-keys.ts";
 
-export type IdentityOptions = {
-  /** On loopback; 0 takes a free one. */
-  port: number;
+export type IdentityOptions = ListenOptions & {
   principals: readonly Principal[];
   /** Where the signing keys are kept. */
   keysFile: string;
@@ -71,8 +69,8 @@ export async function startIdentity(options: IdentityOptions): Promise<Identity>
     };
     return { status: 200, body };
   };
-  const listening = await listen(server, options.port);
-  const addresses = identityAddresses(listening.port);
+  const listening = await listen(server, options);
+  const addresses = identityAddresses({ ...options, port: listening.port });
   return { port: listening.port, ...addresses, rotate: keys.rotate, [Symbol.asyncDispose]: listening.close };
 }
 

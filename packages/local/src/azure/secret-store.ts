@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { writeAtomically } from "../data-dir.ts";
+import { writeAtomically } from "../private-file.ts";
 
 /** Times are Unix seconds, as Key Vault has them. */
 export type SecretVersion = {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { exportJWK, generateKeyPair, importJWK, type JSONWebKeySet, type JWK } from "jose";
-import { writeAtomically } from "../data-dir.ts";
+import { writeAtomically } from "../private-file.ts";
 
 /** The algorithm Entra signs with. */
 export const ALGORITHM = "RS256";

@@ -1,23 +1,22 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
-import { vaultUrl } from "./addresses.ts";
+import { type ListenOptions, vaultUrl } from "./addresses.ts";
 import { listen } from "./listen.ts";
 import { SecretStore, VaultError } from "./secret-store.ts";
 import { VAULT_AUDIENCE, type VaultAccessOptions, vaultAccess } from "./vault-access.ts";
 import { answerVault, readAction } from "./vault-routes.ts";
 
-export type VaultOptions = VaultAccessOptions & {
-  /** On loopback; 0 takes a free one. */
-  port: number;
-  /** PEM; clients must trust the certificate. */
-  key: string;
-  certificate: string;
-  /** Where the secrets are kept. */
-  secretsFile: string;
-  /** Set at the start, unless they are what the latest version has already. */
-  seeds?: Readonly<Record<string, string>>;
-  now?: () => number;
-};
+export type VaultOptions = VaultAccessOptions &
+  ListenOptions & {
+    /** PEM; clients must trust the certificate. */
+    key: string;
+    certificate: string;
+    /** Where the secrets are kept. */
+    secretsFile: string;
+    /** Set at the start, unless they are what the latest version has already. */
+    seeds?: Readonly<Record<string, string>>;
+    now?: () => number;
+  };
 
 /** A local Key Vault for secrets. */
 export type Vault = AsyncDisposable & { readonly port: number; readonly url: string };
@@ -56,8 +55,8 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
       },
     );
   });
-  const listening = await listen(server, options.port);
-  const origin = vaultUrl(listening.port);
+  const listening = await listen(server, options);
+  const origin = vaultUrl({ ...options, port: listening.port });
   return { port: listening.port, url: origin, [Symbol.asyncDispose]: listening.close };
 }
 

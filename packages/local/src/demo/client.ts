@@ -7,6 +7,9 @@ const TIMEOUT_MS = 15_000;
 
 export type Prediction = { id: string; outcome: Outcome; took_ms: number };
 
+/** Where the API is, and as whom of which project it is used. */
+export type Api = Pick<Run, "http" | "token" | "tenant" | "project">;
+
 /** The few routes of the HTTP API that the demonstration uses. */
 export type Client = {
   /**
@@ -19,12 +22,12 @@ export type Client = {
 };
 
 /** @throws from its functions when an answer is not a success, with the answer's own words */
-export function createClient(run: Run, signal: AbortSignal): Client {
-  const { tenant, project } = run;
+export function createClient(api: Api, signal: AbortSignal): Client {
+  const { http, token, tenant, project } = api;
   const call = async (path: string, { headers, ...init }: RequestInit & { headers?: Record<string, string> } = {}) => {
-    const response = await fetch(`${run.http}${path}`, {
+    const response = await fetch(`${http}${path}`, {
       ...init,
-      headers: { ...headers, authorization: `Bearer ${run.token}` },
+      headers: { ...headers, authorization: `Bearer ${token}` },
       signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
     const body = await response.text();

@@ -1,58 +1,53 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MachineReading } from "@millrace/models/readings";
-import { type Millrace, PROJECT, TENANT } from "../millrace.ts";
 import type { Screen } from "../screen.ts";
-import { type Client, createClient } from "./client.ts";
+import { type Api, type Client, createClient } from "./client.ts";
 import { demoReadings } from "./readings.ts";
+import { MODEL } from "./rule.ts";
 import { Showing } from "./showing.ts";
-import { sayWhereThingsAre } from "./summary.ts";
-import { startWebhookReceiver } from "./webhook-receiver.ts";
+import type { FollowedTopic } from "./topic.ts";
+import { startWebhookReceiver, type WebhookReceiver, type WebhookReceiverOptions } from "./webhook-receiver.ts";
 
-const MODEL = "failure-risk";
 const INPUT = "readings";
-const THRESHOLD = 0.8;
-const SECRET_NAME = "demo-webhook";
 const FIRST_PACE_MS = 800;
 const LATER_PACE_MS = 5_000;
 /** After this time the summary comes even if an end stays silent, with a word about it. */
 const PATIENCE_MS = 40_000;
 
-/** A stream of readings, and the four places where their predictions come out. */
-export type Demo = AsyncDisposable & {
-  /** What the notifier must be told before it starts. @param keyVault URL of the vault that holds the secrets */
-  rules(keyVault: string): readonly unknown[];
-  /** What those rules refer to in Key Vault. */
-  readonly secrets: Readonly<Record<string, string>>;
-  /** Plays until the signal. */
-  play(millrace: Millrace, signal: AbortSignal): Promise<void>;
+/** Where the demonstration is played: the same on one machine and between containers. */
+export type Stage = {
+  api: Api;
+  topic: FollowedTopic;
+  /** Where to look when an end stays silent. */
+  logs: string;
+  /** Says where things are, and how to go on. @param reading values for a request to paste */
+  introduce(reading: readonly number[]): void;
 };
 
-export async function openDemo(screen: Screen): Promise<Demo> {
+/** A stream of readings, and the four places where their predictions come out. */
+export type Demo = AsyncDisposable & {
+  /** Where it takes webhooks, and what they must be signed with. */
+  readonly webhook: Pick<WebhookReceiver, "url" | "secret">;
+  /** Plays until the signal. */
+  play(stage: Stage, signal: AbortSignal): Promise<void>;
+};
+
+export async function openDemo(screen: Screen, webhook: WebhookReceiverOptions = {}): Promise<Demo> {
   const show = new Showing(screen);
-  const receiver = await startWebhookReceiver(({ id }) => show.notification(id));
+  const receiver = await startWebhookReceiver(({ id }) => show.notification(id), webhook);
   return {
-    rules: (keyVault) => [demoRule(receiver.url, `${keyVault}/secrets/${SECRET_NAME}`)],
-    secrets: { [SECRET_NAME]: receiver.secret },
-    play: (millrace, signal) => play(millrace, show, screen, signal),
+    webhook: receiver,
+    play: (stage, signal) => play(stage, show, screen, signal),
     [Symbol.asyncDispose]: () => receiver[Symbol.asyncDispose](),
   };
 }
 
-const demoRule = (url: string, secret: string) => ({
-  name: "at-risk",
-  tenant: TENANT,
-  project: PROJECT,
-  model: MODEL,
-  when: { output: "failure_probability", op: ">=", value: THRESHOLD },
-  webhook: { url, secret: { keyVault: secret } },
-});
-
-async function play(millrace: Millrace, show: Showing, screen: Screen, signal: AbortSignal): Promise<void> {
-  const client = createClient(millrace.run, signal);
+async function play(stage: Stage, show: Showing, screen: Screen, signal: AbortSignal): Promise<void> {
+  const client = createClient(stage.api, signal);
   const readings = demoReadings();
   screen.heading("Readings of a fleet of pumps go in over HTTP; watch them come out at four ends");
   await using stack = new AsyncDisposableStack();
-  const listening = listen(millrace, show, stack);
+  const listening = listen(stage.topic, show, stack);
   const patience_until = performance.now() + PATIENCE_MS;
   let introduced = false;
   while (!signal.aborted) {
@@ -62,9 +57,9 @@ async function play(millrace: Millrace, show: Showing, screen: Screen, signal: A
     });
     if (!introduced && (show.missing().length === 0 || performance.now() > patience_until)) {
       introduced = true;
-      for (const end of show.missing()) screen.row(end, `nothing yet; ${millrace.dataDir.file("logs")} may say why`);
-      sayWhereThingsAre(screen, millrace, reading.values);
-      screen.say(`\nOne reading every ${LATER_PACE_MS / 1000} s from here on. Ctrl-C stops everything.\n`);
+      for (const end of show.missing()) screen.row(end, `nothing yet; ${stage.logs} may say why`);
+      stage.introduce(reading.values);
+      screen.say(`\nOne reading every ${LATER_PACE_MS / 1000} s from here on.\n`);
     }
     await sleep(introduced ? LATER_PACE_MS : FIRST_PACE_MS, undefined, { signal }).catch(() => {});
   }
@@ -72,10 +67,10 @@ async function play(millrace: Millrace, show: Showing, screen: Screen, signal: A
 }
 
 /** Azure's SDK takes a second of processor time to load: it does so beside the first readings, not before them. */
-async function listen(millrace: Millrace, show: Showing, stack: AsyncDisposableStack): Promise<void> {
+async function listen(topic: FollowedTopic, show: Showing, stack: AsyncDisposableStack): Promise<void> {
   const { followTopic } = await import("./topic.ts");
   stack.use(
-    await followTopic(millrace.run.serviceBus, {
+    await followTopic(topic, {
       onMessage: (id) => show.message(id),
       onError: (text) => show.trouble(text),
     }),

@@ -1,19 +1,20 @@
-import { openServiceBus } from "@millrace/azure";
-import type { Run } from "../run-file.ts";
-import { SUBSCRIPTIONS } from "../service-bus.ts";
+import { openServiceBus, type ServiceBusAddress } from "@millrace/azure";
+
+/** A subscription, and how its namespace is entered. */
+export type FollowedTopic = { address: ServiceBusAddress; topic: string; subscription: string };
 
 export type Tell = { onMessage: (messageId: string) => void; onError: (text: string) => void };
 
 /** Receives from the demonstration's own subscription with Azure's SDK, as an enterprise would from its own. */
 export async function followTopic(
-  { connectionString, topic }: Run["serviceBus"],
+  { address, topic, subscription }: FollowedTopic,
   tell: Tell,
 ): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const serviceBus = stack.use(await openServiceBus({ connectionString }));
+  const serviceBus = stack.use(await openServiceBus(address));
   stack.use(
     serviceBus.subscribe(
-      { topic, subscription: SUBSCRIPTIONS.demo },
+      { topic, subscription },
       ({ messageId }) => tell.onMessage(String(messageId)),
       (cause) => tell.onError(`receiving from the topic: ${(cause as Error).message}; the SDK tries again`),
     ),

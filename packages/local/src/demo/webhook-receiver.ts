@@ -8,12 +8,23 @@ const CLOCK_TOLERANCE_S = 300;
 /** A webhook as it came: `bytes` is what was signed, `body` the same parsed (undefined when it is no JSON). */
 export type Delivery = { id: string; body: unknown; bytes: Buffer };
 
-/** An HTTP server on loopback that takes webhooks, believes only signed ones, and answers 204 or 401. */
+export type WebhookReceiverOptions = {
+  /** The address to listen on. @default 127.0.0.1 */
+  host?: string;
+  /** @default any free one */
+  port?: number;
+  /** In the form of Standard Webhooks, `whsec_` and base64. @default a random one */
+  secret?: string;
+};
+
+/** An HTTP server that takes webhooks, believes only signed ones, and answers 204 or 401. */
 export type WebhookReceiver = AsyncDisposable & { readonly url: string; readonly secret: string };
 
 /** @param onDelivery called for each webhook whose signature holds, repeats of an id included */
-export async function startWebhookReceiver(onDelivery: (delivery: Delivery) => void): Promise<WebhookReceiver> {
-  const secret = `whsec_${randomBytes(24).toString("base64")}`;
+export async function startWebhookReceiver(
+  onDelivery: (delivery: Delivery) => void,
+  { host = "127.0.0.1", port: wanted = 0, secret = newWebhookSecret() }: WebhookReceiverOptions = {},
+): Promise<WebhookReceiver> {
   const server = createServer(async (request, response) => {
     const body = await readBody(request).catch(() => undefined);
     const id = body === undefined ? undefined : verifiedId(request.headers, body, secret, Date.now());
@@ -21,12 +32,12 @@ export async function startWebhookReceiver(onDelivery: (delivery: Delivery) => v
     response.writeHead(204).end();
     onDelivery({ id, body: parse(body), bytes: body });
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(wanted, host);
   await once(server, "listening");
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   return {
-    url: `http://127.0.0.1:${port}/`,
+    url: `http://${host}:${port}/`,
     secret,
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
@@ -35,6 +46,8 @@ export async function startWebhookReceiver(onDelivery: (delivery: Delivery) => v
       }),
   };
 }
+
+export const newWebhookSecret = (): string => `whsec_${randomBytes(24).toString("base64")}`;
 
 /**
  * The webhook's id if one of its signatures is ours: Standard Webhooks, HMAC-SHA256 over `<id>.<timestamp>.<body>`.
