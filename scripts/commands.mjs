@@ -64,5 +64,9 @@ export const COMMANDS = {
     about: "check deploy/bicep, by the Bicep compiler where it is on PATH and by its grammar and types everywhere",
     parts: () => [{ run: ["node", "deploy/bicep/check/main.ts"] }],
   },
+  "deploy:compose": {
+    about: "ask docker compose about every profile of docker-compose.yml, and check our own rules (no engine needed)",
+    parts: () => [{ run: ["node", "deploy/compose/check/main.ts"] }],
+  },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };
