@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { asyncapiDocument, bicepIdentities, errorsPage, openapiDocument, permissionsPage } from "@millrace/contracts";
+import { metricsPage } from "./metrics.ts";
 
 const root = new URL("../", import.meta.url);
 const json = (document: unknown) => `${JSON.stringify(document, null, 2)}\n`;
@@ -23,6 +24,7 @@ const documents = {
   "docs/api/asyncapi.json": json(asyncapiDocument()),
   "docs/api/errors.md": errorsPage(),
   "docs/api/permissions.md": permissionsPage(),
+  "docs/api/metrics.md": metricsPage(),
   "deploy/bicep/generated/servicebus.json": bicepEntities(),
   "deploy/bicep/generated/identities.json": json(bicepIdentities()),
 };

@@ -43,7 +43,7 @@ export {
 export type { Outgoing } from "./outgoing.ts";
 export { provision } from "./provision.ts";
 export { StorageFullError, UnconfirmedError } from "./publish.ts";
-export { readAt, readLastFromLeader, type StoredMessage } from "./read.ts";
+export { readAt, readLastFromLeader, readNext, type StoredMessage } from "./read.ts";
 export { type BucketRecord, readRecord, removeRecord, replaceRecord } from "./records.ts";
 export { completeRedrive, decideDeadLetter, type Redriven } from "./redrive.ts";
 export { consumeRequests, type RequestDelivery, type RequestVerdict } from "./request-consumer.ts";

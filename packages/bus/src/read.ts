@@ -47,6 +47,18 @@ export async function readAt(bus: Bus, stream: string, sequence: number): Promis
   return found && fromStored(found);
 }
 
+/** The first message at or behind a position whose subject matches `filter`, by the stream's leader.
+ * @throws NatsError when no server answers in time. */
+export async function readNext(
+  bus: Bus,
+  stream: string,
+  next: { sequence: number; filter: string },
+): Promise<StoredMessage | undefined> {
+  const query = { seq: next.sequence, next_by_subj: next.filter };
+  const found = await orAbsent(bus.jsm.streams.getMessage(stream, query));
+  return found && fromStored(found);
+}
+
 async function orAbsent(reading: Promise<StoredMsg | null>): Promise<StoredMsg | undefined> {
   try {
     return (await reading) ?? undefined;

@@ -114,3 +114,10 @@ export const consumerName = {
   bridge: (route: string) => `bridge-${route}`,
   bridgeReply: (source: string) => `bridge-${replyDestination(source)}`,
 } as const;
+
+/** The lane that a consumer of {@link consumerName.lane} serves; undefined for any other. */
+export function laneOfConsumer(name: string): Record<"kind" | "priority" | "tenant" | "model", string> | undefined {
+  const [service, kind, priority, tenant, model, ...more] = name.split("=");
+  if (service !== "inference" || !kind || !priority || !tenant || !model || more.length > 0) return undefined;
+  return { kind, priority, tenant, model };
+}

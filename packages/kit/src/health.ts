@@ -1,5 +1,5 @@
 import Fastify, { type FastifyInstance } from "fastify";
-import type { Registry } from "prom-client";
+import { Gauge, type Registry } from "prom-client";
 
 /** One thing a service needs. `ok: false` makes `/readyz` answer 503 with the detail. */
 export type HealthCheck = () => { ok: boolean; detail?: string };
@@ -38,6 +38,7 @@ export class Health {
 
 /** Adds `/healthz`, `/readyz` and `/metrics` (Prometheus text) to a Fastify application. */
 export function healthRoutes(app: FastifyInstance, health: Health, metrics: Registry): void {
+  meterHealth(health, metrics);
   app.get("/healthz", { logLevel: "silent" }, async () => ({ status: "ok" }));
   app.get("/readyz", { logLevel: "silent" }, async (_request, reply) => {
     const report = health.report();
@@ -46,6 +47,29 @@ export function healthRoutes(app: FastifyInstance, health: Health, metrics: Regi
   app.get("/metrics", { logLevel: "silent" }, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.metrics()),
   );
+}
+
+/** What `/readyz` says, for those who watch many services at once. */
+export function meterHealth(health: Health, metrics: Registry): void {
+  const registers = [metrics];
+  new Gauge({
+    name: "millrace_ready",
+    help: "1 while the service can do its work, as /readyz says",
+    registers,
+    collect() {
+      this.set(health.report().ready ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "millrace_health_check_ok",
+    help: "1 while one thing that the service needs is well, by its name in /readyz",
+    labelNames: ["check"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [check, { ok }] of Object.entries(health.report().checks)) this.set({ check }, ok ? 1 : 0);
+    },
+  });
 }
 
 /** A listener that serves only the health routes, for services without an HTTP API of their own. */

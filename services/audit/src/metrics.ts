@@ -12,20 +12,24 @@ export function ledgerMetrics(registry: Registry, entries: () => number): Ledger
   const registers = [registry];
   const labelNames = ["stream", "result"] as const;
   const messages = new Counter({
-    name: "audit_messages_total",
+    name: "millrace_audit_messages_total",
     help: "Messages taken: appended, repeated (the ledger had them) or conflicting (same id, other bytes)",
     labelNames,
     registers,
   });
   const seconds = new Histogram({
-    name: "audit_append_seconds",
+    name: "millrace_audit_append_seconds",
     help: "One transaction of the ledger",
     buckets: SECONDS_BUCKETS,
     registers,
   });
-  const failures = new Counter({ name: "audit_append_failures_total", help: "Transactions that failed", registers });
+  const failures = new Counter({
+    name: "millrace_audit_append_failures_total",
+    help: "Transactions that failed",
+    registers,
+  });
   new Gauge({
-    name: "audit_ledger_entries",
+    name: "millrace_audit_ledger_entries",
     help: "Entries in the ledger",
     registers,
     collect() {

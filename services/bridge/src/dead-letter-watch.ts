@@ -7,7 +7,7 @@ import {
   type ServiceBus,
 } from "@millrace/azure";
 import type { Bus } from "@millrace/bus";
-import { Gauge, type Scope } from "@millrace/kit";
+import { Gauge, type Registry, type Scope } from "@millrace/kit";
 import { lastNews, publishNews } from "./adapters/dead-letter-news.ts";
 import { pause } from "./adapters/pause.ts";
 import { type Config, serviceBusPlace } from "./config.ts";
@@ -18,6 +18,15 @@ export type WatchOptions = { bus: Bus; serviceBus: ServiceBus; entities: readonl
 /** Dead letters that are looked at, and counted where nobody lets us ask for the number. */
 const SAMPLE_MAX = 250;
 
+/** How many dead letters an entity has, as far as is known. */
+export const deadLetterGauge = (registry: Registry) =>
+  new Gauge({
+    name: "millrace_servicebus_dead_letters",
+    help: `Dead letters of a queue or subscription; at most ${SAMPLE_MAX} where the bridge may not count them`,
+    labelNames: ["entity"],
+    registers: [registry],
+  });
+
 /**
  * Looks at the dead letters of each entity on a schedule: a metric of how many there are, and an event when there are
  * more than before. Reads message ids and reasons only, and takes nothing.
@@ -25,12 +34,7 @@ const SAMPLE_MAX = 250;
 export async function watchDeadLetters(scope: Scope<Config>, options: WatchOptions): Promise<AsyncDisposable> {
   const { config, log } = scope;
   const { bus, serviceBus, entities } = options;
-  const counts = new Gauge({
-    name: "millrace_servicebus_dead_letters",
-    help: `Dead letters of a queue or subscription; at most ${SAMPLE_MAX} where the bridge may not count them`,
-    labelNames: ["entity"],
-    registers: [scope.metrics],
-  });
+  const counts = deadLetterGauge(scope.metrics);
   const stopping = new AbortController();
   /** What this process saw last, since a number that fell may rise again, and which event it knew: a later one is another replica's. */
   const seen = new Map<string, { count: number; sequence: number }>();

@@ -54,13 +54,14 @@ export function inferenceMetrics(registry: Registry, runners: readonly ModelRunn
       for (const runner of runners) this.set({ model: runner.manifest.name }, runner.rss_bytes);
     },
   });
-  new Gauge({
-    name: "millrace_inference_process_restarts",
+  new Counter({
+    name: "millrace_inference_process_restarts_total",
     help: "Model processes started after the first",
     labelNames: ["model"],
     registers,
     collect() {
-      for (const runner of runners) this.set({ model: runner.manifest.name }, runner.restarts);
+      this.reset(); // the runner counts; this only shows its number
+      for (const runner of runners) this.inc({ model: runner.manifest.name }, runner.restarts);
     },
   });
 

@@ -28,6 +28,8 @@ export const Config = Type.Object({
   SWEEP_EVERY_MS: Every(30_000, "pause between two passes of the sweeper"),
   REDRIVE_AFTER_MS: Every(30_000, "a redrive that nobody has completed for so long was interrupted"),
   DURABILITY_EVERY_MS: Every(30_000, "pause between two looks at the servers' settings"),
+  LOOK_EVERY_MS: Every(5_000, "pause between two looks at streams and consumers, which are shown as metrics"),
+  CHECK_EVERY_MS: Every(300_000, "pause between two readings of the books that nobody asked for"),
   STANDING_MS: Every(15_000, "a consumer with work that has not moved for so long stands still"),
   ...HealthSettings,
   ...ServiceSettings,

@@ -7,6 +7,7 @@ import { checker } from "./handlers/check.ts";
 import { durabilityChecker } from "./handlers/durability.ts";
 import { every } from "./handlers/every.ts";
 import { judgesOf } from "./handlers/judges.ts";
+import { look as lookAt } from "./handlers/look.ts";
 import { retain } from "./handlers/retention.ts";
 import { sweep } from "./handlers/sweep.ts";
 import { keeperMetrics } from "./metrics.ts";
@@ -50,7 +51,12 @@ await runService("keeper", Config, async (scope) => {
     every("sweeper", config.SWEEP_EVERY_MS, scope, () => sweep({ bus, metrics, log, signal, redrive_after_ms })),
   );
 
-  const check = checker({ bus, system, metrics, log, signal, standing_ms: config.STANDING_MS });
-  scope.use(answer(bus, CHECK_SUBJECT, check));
+  scope.use(every("look at the streams", config.LOOK_EVERY_MS, scope, () => lookAt({ bus, metrics })));
+
+  const books = { bus, system, metrics, log, signal, standing_ms: config.STANDING_MS };
+  scope.use(answer(bus, CHECK_SUBJECT, checker(books)));
+  // Of its own: who asks gets books that were begun after the question, not the rest of these.
+  const reading = checker(books);
+  scope.use(every("reading of the books", config.CHECK_EVERY_MS, scope, async () => void (await reading())));
   await bus.nc.flush(); // ready means that questions are heard
 });

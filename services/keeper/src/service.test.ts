@@ -279,6 +279,33 @@ test("durability is read from the servers, written where services look, and watc
   expect(await running.metrics()).toMatch(/millrace_keeper_durability_level\{.*\} 2/);
 });
 
+test("what waits, since when, and what the books say are metrics, without being asked for", async () => {
+  await plant.submit(5);
+  const running = await keeper({ ...IDLE, LOOK_EVERY_MS: "100", CHECK_EVERY_MS: "100" });
+  const value = async (series: string, ...labels: string[]) => {
+    const line = (await running.metrics())
+      .split("\n")
+      .find((text) => text.startsWith(`${series}{`) && labels.every((label) => text.includes(label)));
+    return Number(line?.split(" ").at(-1));
+  };
+  const lane = [`consumer="${LANE}"`, 'model="pump"', 'tenant="acme"'];
+  await eventually(async () => {
+    expect(await value("millrace_consumer_pending", ...lane)).toBe(5);
+    expect(await value("millrace_consumer_ack_pending", ...lane)).toBe(0);
+    expect(await value("millrace_consumer_oldest_waiting_seconds", ...lane)).toBeGreaterThan(0);
+    expect(await value("millrace_stream_last_sequence", 'stream="REQUESTS_TENSOR"')).toBe(5);
+    expect(await value("millrace_stream_limit_bytes", 'stream="OUTCOMES"')).toBeGreaterThan(0);
+    expect(await value("millrace_keeper_books_requests", 'state="pending"')).toBe(5);
+    expect(await value("millrace_keeper_books_balanced")).toBe(0); // nobody takes the five
+    expect(await value("millrace_keeper_durability_declared_level")).toBe(2);
+  });
+  await plant.work(() => "done");
+  await eventually(async () => {
+    expect(await value("millrace_consumer_oldest_waiting_seconds", ...lane)).toBe(0);
+    expect(await value("millrace_keeper_books_requests", 'state="done"')).toBe(5);
+  });
+});
+
 /** Decides about a dead letter, and nothing more. */
 async function decide(id: string, decision: "redriven" | "discarded"): Promise<void> {
   const deadLetter = (await readDeadLetter(operator, { ...PLACE, id }))!;

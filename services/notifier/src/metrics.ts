@@ -11,13 +11,13 @@ export type NotifierMetrics = {
 export function notifierMetrics(registry: Registry): NotifierMetrics {
   const registers = [registry];
   const outcomes = new Counter({
-    name: "notifier_outcomes_total",
+    name: "millrace_notifier_outcomes_total",
     help: "Outcomes seen: passed (no match), and attempts by result: delivered, failed (will be tried again), held (no key to sign with), refused",
     labelNames: ["rule", "result"] as const,
     registers,
   });
   const seconds = new Histogram({
-    name: "notifier_delivery_seconds",
+    name: "millrace_notifier_delivery_seconds",
     help: "One attempt to deliver",
     labelNames: ["rule"] as const,
     buckets: SECONDS_BUCKETS,

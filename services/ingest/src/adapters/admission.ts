@@ -119,7 +119,8 @@ const KIND: RunnerKind = "tensor";
 
 const laneOf = (model: string, { priority, tenant }: LaneQueue): Lane => ({ kind: KIND, priority, tenant, model });
 
-function meterQueues(queues: ReadonlyMap<string, ModelQueue>, metrics: Registry): void {
+/** What is shown of each model's queue. */
+export function meterQueues(queues: ReadonlyMap<string, ModelQueue>, metrics: Registry): void {
   const gauge = (name: string, help: string, of: (queue: ModelQueue) => number | undefined) =>
     new Gauge({
       name,

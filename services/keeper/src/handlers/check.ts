@@ -94,7 +94,7 @@ async function check(options: CheckOptions): Promise<CheckReport> {
     findings: findings.slice(0, FINDINGS_MAX),
     findings_total: total,
   };
-  metrics.checked(report.duration_ms, report.balanced);
+  metrics.checked(report);
   const { balanced, duration_ms, ids, findings_total } = report;
   log[balanced ? "info" : "error"]({ balanced, duration_ms, ids, findings_total, first: findings[0] }, "checked");
   return report;

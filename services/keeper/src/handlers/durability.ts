@@ -19,7 +19,7 @@ export function durabilityChecker(of: {
   return async () => {
     const facts = await measureDurability(bus, system);
     const found = { durability: durabilityOf(facts), evidence: facts.evidence };
-    metrics.durability(DURABILITIES.indexOf(found.durability));
+    metrics.durability(DURABILITIES.indexOf(found.durability), DURABILITIES.indexOf(declared));
     if (known?.durability === found.durability && known.evidence === found.evidence) return found.durability;
     await recordDurability(bus, facts);
     const weaker = DURABILITIES.indexOf(found.durability) < DURABILITIES.indexOf(declared);
