@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import path from "node:path";
 import { readIfThere, writeAtomically } from "./private-file.ts";
 
@@ -42,5 +43,5 @@ export async function localCertificate(directory: string): Promise<LocalCertific
 function isGood(certificate: string, names: readonly string[]): boolean {
   const parsed = new X509Certificate(certificate);
   if (parsed.validToDate.getTime() - Date.now() < LEFT_MIN_MS) return false;
-  return names.every((name) => parsed.checkHost(name) !== undefined || parsed.checkIP(name) !== undefined);
+  return names.every((name) => (isIP(name) ? parsed.checkIP(name) : parsed.checkHost(name)) !== undefined);
 }

@@ -24,14 +24,18 @@ await using demo = await openDemo(screen, {
   secret: kept("webhook-secret"),
 });
 const api = { http: API, token: kept("token"), tenant: TENANT, project: PROJECT };
-const published = { http: env.PUBLISHED_HTTP, nats: env.PUBLISHED_NATS, serviceBus: env.PUBLISHED_AMQP };
+const addresses = {
+  http: `http://127.0.0.1:${env.PUBLISHED_HTTP}`,
+  nats: `nats://127.0.0.1:${env.PUBLISHED_NATS}`,
+  serviceBus: `sb://${env.PUBLISHED_AMQP ? `127.0.0.1:${env.PUBLISHED_AMQP}` : env.SERVICEBUS_NAMESPACE}`,
+};
 const models = JSON.parse(kept("models.json")) as string[];
 await demo.play(
   {
     api,
     topic: { address: serviceBus(), topic: TOPIC, subscription: SUBSCRIPTIONS.demo },
     logs: "docker compose logs",
-    introduce: (reading) => introduction(screen, { ...api, published, models, reading }),
+    introduce: (reading) => introduction(screen, { ...api, ...addresses, models, reading }),
   },
   stop.signal,
 );
@@ -40,6 +44,6 @@ await demo.play(
 function serviceBus(): ServiceBusAddress {
   const { SERVICEBUS_CONNECTION_STRING: connectionString, SERVICEBUS_NAMESPACE: name } = env;
   if (connectionString) return { connectionString };
-  if (name) return { fullyQualifiedNamespace: /[.:]/.test(name) ? name : `${name}.servicebus.windows.net` };
+  if (name) return { fullyQualifiedNamespace: name };
   throw new Error("Neither SERVICEBUS_NAMESPACE nor SERVICEBUS_CONNECTION_STRING says where the topic is.");
 }

@@ -1,6 +1,6 @@
 import { prepare } from "./prepare.ts";
 import { emulator } from "./routes.ts";
-import type { VaultChoice } from "./volumes.ts";
+import { vaultChoice } from "./vault-choice.ts";
 
 /*
  * The container `prepare`: fills the volumes of the others and ends.
@@ -19,14 +19,4 @@ try {
 } catch (error) {
   console.error(`The volumes could not be prepared: ${(error as Error).message}`);
   process.exitCode = 1;
-}
-
-/** `local`, `none`, or the URL of a vault at Azure. @throws when it is none of these */
-function vaultChoice(text: string): VaultChoice {
-  if (text === "local") return { local: true };
-  if (text === "none" || text === "") return "none";
-  const url = URL.parse(text);
-  if (url?.protocol !== "https:" || url.username !== "")
-    throw new Error(`KEY_VAULT is "${text}": it is local, none, or the URL of a vault, https://NAME.vault.azure.net`);
-  return { url: url.origin };
 }

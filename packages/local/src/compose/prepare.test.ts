@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { prepare } from "./prepare.ts";
-import type { VaultChoice } from "./volumes.ts";
+import { type VaultChoice, vaultChoice } from "./vault-choice.ts";
 
 const VOLUMES = [
   ...["ingest", "inference", "notifier", "audit", "bridge", "keeper", "nats", "provision", "azure"],
@@ -135,4 +135,12 @@ test("the webhook's secret is where the notifier finds it: the local vault, one 
   const none = await secretOf("none");
   expect(none.secret).toEqual({ file: "/config/webhook-secret" });
   expect(none.files).toContain("webhook-secret");
+});
+
+test("the setting of the vault is read, and what it cannot be is refused with what it can", () => {
+  expect(vaultChoice("local")).toEqual({ local: true });
+  expect(vaultChoice("none")).toBe("none");
+  expect(vaultChoice("https://acme.vault.azure.net/")).toEqual({ url: "https://acme.vault.azure.net" });
+  for (const wrong of ["acme", "http://acme.vault.azure.net", "https://user@acme.vault.azure.net"])
+    expect(() => vaultChoice(wrong), wrong).toThrow(/KEY_VAULT is .* https:\/\/NAME\.vault\.azure\.net/);
 });

@@ -7,7 +7,8 @@ import { gatherModels } from "../models-dir.ts";
 import { readIfThere, writeAtomically } from "../private-file.ts";
 import { readSecrets } from "../secrets.ts";
 import { SERVICE_BUS, VAULT } from "./network.ts";
-import { type Kept, NATS_USERS, PRINCIPALS, PUBLIC, type VaultChoice, type Volume, volumesOf } from "./volumes.ts";
+import type { VaultChoice } from "./vault-choice.ts";
+import { type Kept, NATS_USERS, PRINCIPALS, PUBLIC, type Volume, volumesOf } from "./volumes.ts";
 
 export type PrepareOptions = {
   /** What is kept: secrets, keys, the certificate. No other process sees it. */

@@ -11,6 +11,7 @@ import type { Run } from "../run-file.ts";
 import { connectionStringOf, SUBSCRIPTIONS, serviceBusEntities, TOPIC } from "../service-bus-entities.ts";
 import { API, CONFIG, DATA, IDENTITY, NATS, NATS_NODES, SERVICE_BUS, VAULT, WEBHOOK } from "./network.ts";
 import { emulator, ROUTES } from "./routes.ts";
+import type { VaultChoice } from "./vault-choice.ts";
 
 /** What is made once and kept: everything else follows from it, and is written anew each time. */
 export type Kept = {
@@ -24,9 +25,6 @@ export type Kept = {
   identities: Identities;
   certificate: KeptCertificate;
 };
-
-/** Which vault holds the secret of the demonstration's webhooks: the local one, one of Azure's, or none. */
-export type VaultChoice = { local: true } | { url: string } | "none";
 
 /** The files of a volume, by name. Those of {@link PUBLIC} are for a process that runs as somebody else. */
 export type Volume = Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-import { openServiceBus, type ServiceBusAddress } from "@millrace/azure";
+import { namespaceName, openServiceBus, type ServiceBusAddress } from "@millrace/azure";
 
 /** A subscription, and how its namespace is entered. */
 export type FollowedTopic = { address: ServiceBusAddress; topic: string; subscription: string };
@@ -11,7 +11,11 @@ export async function followTopic(
   tell: Tell,
 ): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const serviceBus = stack.use(await openServiceBus(address));
+  const place =
+    "connectionString" in address
+      ? address
+      : { fullyQualifiedNamespace: namespaceName(address.fullyQualifiedNamespace) };
+  const serviceBus = stack.use(await openServiceBus(place));
   stack.use(
     serviceBus.subscribe(
       { topic, subscription },
