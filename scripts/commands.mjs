@@ -32,7 +32,7 @@ export const COMMANDS = {
       { title: "Generate documents", run: ["node", "scripts/generate.ts"] },
       {
         title: "Generated documents are committed",
-        run: ["git", "diff", "--exit-code", "--", "docs/api", "deploy/bicep/generated"],
+        run: ["git", "diff", "--exit-code", "--", "docs/api", "deploy/bicep/generated", "deploy/observability/grafana"],
       },
     ],
   },
@@ -67,6 +67,11 @@ export const COMMANDS = {
   "deploy:compose": {
     about: "ask docker compose about every profile of docker-compose.yml, and check our own rules (no engine needed)",
     parts: () => [{ run: ["node", "deploy/compose/check/main.ts"] }],
+  },
+  "deploy:observability": {
+    about:
+      "check rules by promtool, with unit tests of every alert, and the collector's configuration by the collector",
+    parts: (args) => [{ run: ["node", "deploy/observability/check/main.ts", ...args] }],
   },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };

@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { asyncapiDocument, bicepIdentities, errorsPage, openapiDocument, permissionsPage } from "@millrace/contracts";
+import { dashboards } from "../deploy/observability/dashboards/index.ts";
 import { metricsPage } from "./metrics.ts";
 
 const root = new URL("../", import.meta.url);
@@ -25,6 +26,9 @@ const documents = {
   "docs/api/errors.md": errorsPage(),
   "docs/api/permissions.md": permissionsPage(),
   "docs/api/metrics.md": metricsPage(),
+  ...Object.fromEntries(
+    dashboards().map((board) => [`deploy/observability/grafana/dashboards/${board.uid}.json`, json(board)]),
+  ),
   "deploy/bicep/generated/servicebus.json": bicepEntities(),
   "deploy/bicep/generated/identities.json": json(bicepIdentities()),
 };

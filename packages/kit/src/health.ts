@@ -38,7 +38,6 @@ export class Health {
 
 /** Adds `/healthz`, `/readyz` and `/metrics` (Prometheus text) to a Fastify application. */
 export function healthRoutes(app: FastifyInstance, health: Health, metrics: Registry): void {
-  meterHealth(health, metrics);
   app.get("/healthz", { logLevel: "silent" }, async () => ({ status: "ok" }));
   app.get("/readyz", { logLevel: "silent" }, async (_request, reply) => {
     const report = health.report();

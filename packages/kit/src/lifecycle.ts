@@ -1,7 +1,7 @@
 import type { Registry } from "prom-client";
 import type { Static, TObject } from "typebox";
 import { ConfigError, loadConfig } from "./config.ts";
-import { Health, serveHealth } from "./health.ts";
+import { Health, meterHealth, serveHealth } from "./health.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
 import type { HealthSettings, ServiceSettings } from "./settings.ts";
@@ -43,6 +43,7 @@ export async function runService<Schema extends TObject>(
   const stopping = new AbortController();
   const health = new Health();
   const metrics = createMetrics(name);
+  meterHealth(health, metrics);
   const stack = new AsyncDisposableStack();
   let failure: unknown;
 

@@ -7,7 +7,7 @@ export const ServiceSettings = {
   GRACE_MS: Type.Integer({ minimum: 0, default: 20_000, description: "time that stopping may take" }),
 };
 
-/** Where a service without an HTTP API of its own serves `/healthz`, `/readyz` and `/metrics`. */
+/** Where a service serves, without a token and for those inside only, `/healthz`, `/readyz` and `/metrics`. */
 export const HealthSettings = {
   HEALTH_HOST: Type.String({ default: "127.0.0.1" }),
   HEALTH_PORT: Type.Integer({ minimum: 0, maximum: 65_535, default: 0, description: "0 = any free port" }),

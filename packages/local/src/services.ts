@@ -31,7 +31,7 @@ const entryPoint = (name: string) => path.join(repositoryRoot, "services", name,
 
 /** How a service is started: its settings, and a health port that is free at that moment. */
 export async function launchService(name: ServiceName, around: Surroundings): Promise<Launch> {
-  const healthPort = name === "ingest" ? around.httpPort : await freePort();
+  const healthPort = await freePort();
   return {
     command: process.execPath,
     args: [entryPoint(name)],

@@ -1,5 +1,5 @@
 import { busSettings } from "@millrace/bus";
-import { ServiceSettings } from "@millrace/kit";
+import { HealthSettings, ServiceSettings } from "@millrace/kit";
 import Type from "typebox";
 
 /** Settings of ingest, read from the environment. */
@@ -19,5 +19,7 @@ export const Config = Type.Object({
     description: "submissions over NATS that are answered at once; more are refused, to come again",
   }),
   ...busSettings("ingest"),
+  // Without a token, for probes and scrapers inside; the API's own /metrics wants one.
+  ...HealthSettings,
   ...ServiceSettings,
 });

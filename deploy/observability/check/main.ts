@@ -1,0 +1,66 @@
+/**
+ * pnpm deploy:observability: what only the real tools can say. promtool checks Prometheus's configuration and rules and runs
+ * the unit tests of the alerts; it is taken from PATH or .toolchain, or built there by `go install` at the version below.
+ * The collector checks its own configuration where one is on PATH (`otelcol-contrib`). `--promtool FILE`, `--collector FILE`.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { HERE, text } from "./files.ts";
+
+const PROMTOOL = "github.com/prometheus/prometheus/cmd/promtool@v0.316.0";
+const TOOLS = path.resolve(HERE, "../../.toolchain/bin");
+
+const { values } = parseArgs({ options: { promtool: { type: "string" }, collector: { type: "string" } } });
+let failed = false;
+
+const promtool = values.promtool ?? onPath("promtool") ?? build();
+if (promtool) {
+  check(promtool, ["check", "rules", "rules/millrace.yaml"]);
+  check(promtool, ["test", "rules", "tests/alerts.yaml"]);
+  checkConfig(promtool);
+}
+
+const collector = values.collector ?? onPath("otelcol-contrib");
+if (collector) check(collector, ["validate", "--config=otel-collector.yaml"]);
+else console.log("otel-collector.yaml was not validated: otelcol-contrib is not on PATH");
+if (failed) process.exitCode = 1;
+
+/** The configuration as it is in the container, with the rules where they are here. */
+function checkConfig(promtool: string): void {
+  const directory = mkdtempSync(path.join(tmpdir(), "millrace-prometheus-"));
+  try {
+    const file = path.join(directory, "prometheus.yaml");
+    writeFileSync(file, text("prometheus.yaml").replaceAll("/etc/prometheus", HERE));
+    check(promtool, ["check", "config", file]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function check(command: string, args: string[]): void {
+  const { status, error } = spawnSync(command, args, { cwd: HERE, stdio: "inherit", timeout: 120_000 });
+  if (error || status !== 0)
+    fail(`${path.basename(command)} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`);
+}
+
+function onPath(name: string): string | undefined {
+  const folders = [TOOLS, ...(process.env.PATH ?? "").split(path.delimiter)];
+  return folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));
+}
+
+function build(): string | undefined {
+  console.log(`promtool is not on PATH: building ${PROMTOOL}, some minutes, once`);
+  const env = { ...process.env, GOBIN: TOOLS };
+  const { status, error } = spawnSync("go", ["install", PROMTOOL], { env, stdio: "inherit", timeout: 1_200_000 });
+  if (!error && status === 0) return path.join(TOOLS, "promtool");
+  fail(`promtool could not be built: ${error?.message ?? `go ended with ${status}`}. Install Prometheus, or Go.`);
+  return undefined;
+}
+
+function fail(message: string): void {
+  failed = true;
+  console.error(message);
+}
