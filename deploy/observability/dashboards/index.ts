@@ -207,7 +207,8 @@ const bridge = board({
     },
     {
       title: "Dead letters at Service Bus",
-      about: "Where the bridge is set to look (DEAD_LETTERS of the routes file).",
+      about:
+        "Of the queues and subscriptions that the bridge's file names. docs/runbooks/MillraceServiceBusDeadLetters.md",
       unit: "short",
       queries: { "{{entity}}": "max by (entity) (millrace_servicebus_dead_letters) or vector(0)" },
     },

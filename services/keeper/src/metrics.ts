@@ -1,5 +1,5 @@
 import type { ConsumerState, StreamState } from "@millrace/bus";
-import { type CheckReport, laneOfConsumer } from "@millrace/contracts";
+import { type CheckReport, laneOfConsumer, REQUEST_STREAM } from "@millrace/contracts";
 import { Counter, Gauge, Histogram, type Registry, SECONDS_BUCKETS } from "@millrace/kit";
 import type { Kept } from "./domain/retention.ts";
 
@@ -33,6 +33,8 @@ export function keeperMetrics(registry: Registry): KeeperMetrics {
   const kept = gauge("retention_kept", "Messages that stay although their time is over, by reason", "stream", "why");
   const swept = counter("swept_total", "Acknowledged requests whose outcome was looked for", "stream");
   const requeued = counter("requeued_total", "Requests put into their queue again", "stream");
+  // Shown before the first one: what appears with a value has not increased, as Prometheus sees it.
+  for (const { name } of Object.values(REQUEST_STREAM)) requeued.inc({ stream: name }, 0);
   const redrives = counter("redrives_completed_total", "Redrives that were interrupted, and completed");
   const balanced = gauge("books_balanced", "1 = the last check found nothing, 0 = it did");
   const found = gauge("books_findings", "What the last check found");
