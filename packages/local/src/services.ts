@@ -49,11 +49,10 @@ export async function launchService(name: ServiceName, around: Surroundings): Pr
 }
 
 const settings: Record<ServiceName, (around: Surroundings) => Record<string, string>> = {
-  ingest: ({ httpPort, tokensFile, modelsDir }) => ({
+  ingest: ({ httpPort, tokensFile }) => ({
     HTTP_HOST: "127.0.0.1",
     HTTP_PORT: String(httpPort),
     TOKENS_FILE: tokensFile,
-    MODELS_DIR: modelsDir,
   }),
   inference: ({ modelsDir }) => ({ MODELS_DIR: modelsDir }),
   // Webhooks of a local run go to this machine.
