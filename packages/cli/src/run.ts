@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
+import manifest from "../package.json" with { type: "json" };
 import { createClient } from "./client.ts";
 import { addAzure } from "./commands/azure.ts";
 import { addCheck } from "./commands/check.ts";
@@ -11,9 +11,7 @@ import { EXIT, type ExitCode, Failure } from "./failure.ts";
 import { failureText } from "./print/failure.ts";
 import type { World } from "./world.ts";
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
+const { version } = manifest;
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 the books do not balance, or it was refused; 2 the command line, a file or a setting is wrong;
