@@ -16,6 +16,7 @@ export class Showing {
   readonly #machines = new Map<string, string>();
   readonly #notified = new Set<string>();
   #messages = 0;
+  #trouble: string | undefined;
 
   constructor(screen: Screen) {
     this.#screen = screen;
@@ -56,13 +57,17 @@ export class Showing {
   /** The first messages are shown, then one in ten: they come as fast as the readings go in. */
   message(messageId: string): void {
     this.#messages += 1;
+    this.#trouble = undefined;
     if (this.#messages > MESSAGES_SHOWN && this.#messages % 10 !== 0) return;
     const count = this.#messages > MESSAGES_SHOWN ? `, ${this.#messages} in all` : "";
     const text = `message ${messageId.slice(0, 13)}… received from the topic${count}`;
     this.#row("Service Bus", `${this.#machine(messageId)}${text}`);
   }
 
+  /** Told once, until something comes out again: who tries on may say the same each second. */
   trouble(text: string): void {
+    if (text === this.#trouble) return;
+    this.#trouble = text;
     this.#screen.row("demo", this.#screen.style("yellow", text));
   }
 
