@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { expect, test } from "vitest";
-import { composeFiles, readCompose } from "./compose-files.ts";
+import { composeFiles, ROOT, readCompose } from "./compose-files.ts";
 import { mistakesIn } from "./rules.ts";
 
 test("our files keep the rules", () => {
@@ -36,6 +38,14 @@ services:
       "may write to config-bridge",
     ].map((mistake) => `x.yaml: bad: ${mistake}`),
   );
+});
+
+test("the image of prepare has a folder for each volume that it mounts, which then belongs to its user", () => {
+  const { bundle } = JSON.parse(readFileSync(path.join(ROOT, "packages/local/package.json"), "utf8"));
+  const mounted = composeFiles().flatMap(({ services }) =>
+    (services.prepare?.volumes ?? []).flatMap((volume) => /:\/volumes\/([a-z0-9-]+)$/.exec(volume)?.[1] ?? []),
+  );
+  expect(bundle.volumes).toEqual(mounted.sort());
 });
 
 test("every volume of configuration is filled by prepare and read by one process", () => {
