@@ -78,7 +78,6 @@ test("the broker's configuration denies by default and keeps a password from bei
       answerer: { publish: [], subscribe: ["ask.>"], allowResponses: true },
     },
     passwordOf: (user) => `$${user}`,
-    systemUser: "system",
   });
   const { accounts, jetstream } = JSON.parse(config);
   const [speaker, answerer] = accounts.MILLRACE.users;

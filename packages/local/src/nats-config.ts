@@ -1,7 +1,7 @@
 import type { UserPermissions } from "@millrace/contracts";
+import { natsAccounts } from "@millrace/contracts/nats-users";
 
-/** The user of the system account, who can read the server's settings. */
-export const SYSTEM_USER = "system";
+export { SYSTEM_USER } from "@millrace/contracts/nats-users";
 
 /** Room for every stream's declared bound; the disk itself is the other limit. */
 const STORE_BYTES_MAX = 32 * 1024 ** 3;
@@ -17,7 +17,6 @@ export type NatsConfig = {
   storeDir: string;
   users: Readonly<Record<string, UserPermissions>>;
   passwordOf: (user: string) => string;
-  systemUser: string;
   /** Write through to disk before acknowledging. Off, the server flushes every two minutes, as is its default. @default true */
   syncAlways?: boolean;
   cluster?: ClusterConfig;
@@ -40,7 +39,7 @@ export type ClusterConfig = {
  * a path can never be read as syntax. The file holds passwords: keep it private.
  */
 export function natsConfig(options: NatsConfig): string {
-  const { name, port, storeDir, users, passwordOf, systemUser, syncAlways = true, cluster, monitorPort } = options;
+  const { name, port, storeDir, users, passwordOf, syncAlways = true, cluster, monitorPort } = options;
   const { host = "127.0.0.1" } = options;
   const config = {
     server_name: name,
@@ -55,17 +54,7 @@ export function natsConfig(options: NatsConfig): string {
     },
     max_payload: 8 * 1024 * 1024,
     system_account: "SYS",
-    accounts: {
-      MILLRACE: {
-        jetstream: "enabled",
-        users: Object.entries(users).map(([user, granted]) => ({
-          user,
-          password: passwordOf(user),
-          permissions: permissions(granted),
-        })),
-      },
-      SYS: { users: [{ user: systemUser, password: passwordOf(systemUser) }] },
-    },
+    accounts: natsAccounts(passwordOf, users),
     ...(cluster ? clusterSection(host, cluster) : {}),
   };
   return `${JSON.stringify(config, null, 2)}\n`;
@@ -85,16 +74,5 @@ function clusterSection(host: string, { port, routes, password, advertise }: Clu
       // Clients have a list of all nodes; addresses that only nodes can reach are no use to them.
       no_advertise: true,
     },
-  };
-}
-
-/** A list in `allow` denies everything else; an empty list denies all of it. */
-function permissions({ publish, subscribe, allowResponses }: UserPermissions) {
-  const only = (subjects: readonly string[]) => (subjects.length > 0 ? { allow: subjects } : { deny: [">"] });
-  return {
-    publish: only(publish),
-    subscribe: only(subscribe),
-    // As long as the slowest answer may take: the books of millions of requests.
-    ...(allowResponses ? { allow_responses: { max: 1, expires: "6m" } } : {}),
   };
 }

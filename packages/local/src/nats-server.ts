@@ -76,7 +76,6 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
       storeDir,
       users,
       passwordOf,
-      systemUser: SYSTEM_USER,
       ...(options.syncAlways === undefined ? {} : { syncAlways: options.syncAlways }),
       ...(options.cluster ? { cluster: options.cluster } : {}),
       ...(options.monitorPort === undefined ? {} : { monitorPort: options.monitorPort }),

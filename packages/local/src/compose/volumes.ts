@@ -85,7 +85,6 @@ function natsFiles({ natsPassword, routePassword }: Kept): Volume {
     storeDir: `${DATA}/jetstream`,
     users: USERS,
     passwordOf: natsPassword,
-    systemUser: SYSTEM_USER,
   };
   const nodes = NATS_NODES.map((name, index) => {
     const routes = NATS_NODES.filter((_, other) => other !== index).map((other) => `${other}:${NATS.routePort}`);
