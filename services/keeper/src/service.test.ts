@@ -282,12 +282,7 @@ test("durability is read from the servers, written where services look, and watc
 test("what waits, since when, and what the books say are metrics, without being asked for", async () => {
   await plant.submit(5);
   const running = await keeper({ ...IDLE, LOOK_EVERY_MS: "100", CHECK_EVERY_MS: "100" });
-  const value = async (series: string, ...labels: string[]) => {
-    const line = (await running.metrics())
-      .split("\n")
-      .find((text) => text.startsWith(`${series}{`) && labels.every((label) => text.includes(label)));
-    return Number(line?.split(" ").at(-1));
-  };
+  const value = reading(running);
   const lane = [`consumer="${LANE}"`, 'model="pump"', 'tenant="acme"'];
   await eventually(async () => {
     expect(await value("millrace_consumer_pending", ...lane)).toBe(5);
@@ -305,6 +300,32 @@ test("what waits, since when, and what the books say are metrics, without being 
     expect(await value("millrace_keeper_books_requests", 'state="done"')).toBe(5);
   });
 });
+
+test("what a worker was given and holds still waits: the backlog is both, and goes down by what is done only", async () => {
+  await plant.submit(5);
+  const running = await keeper({ ...IDLE, LOOK_EVERY_MS: "100" });
+  const value = reading(running);
+  const lane = [`consumer="${LANE}"`, 'stream="REQUESTS_TENSOR"', 'priority="normal"'];
+  const backlog = async () => [
+    await value("millrace_consumer_pending", ...lane),
+    await value("millrace_consumer_ack_pending", ...lane),
+  ];
+  await eventually(async () => expect(await backlog()).toEqual([5, 0]));
+  await plant.work(() => "leave", 3);
+  await eventually(async () => expect(await backlog()).toEqual([2, 3]));
+  await plant.work(() => "done", 2);
+  await eventually(async () => expect(await backlog()).toEqual([0, 3]));
+});
+
+/** Reads one series of a keeper by some of its labels; NaN while it is not shown. */
+const reading =
+  (running: { metrics(): Promise<string> }) =>
+  async (series: string, ...labels: string[]) => {
+    const line = (await running.metrics())
+      .split("\n")
+      .find((text) => text.startsWith(`${series}{`) && labels.every((label) => text.includes(label)));
+    return Number(line?.split(" ").at(-1));
+  };
 
 /** Decides about a dead letter, and nothing more. */
 async function decide(id: string, decision: "redriven" | "discarded"): Promise<void> {
