@@ -73,5 +73,9 @@ export const COMMANDS = {
       "check rules by promtool, with unit tests of every alert, and the collector's configuration by the collector",
     parts: (args) => [{ run: ["node", "deploy/observability/check/main.ts", ...args] }],
   },
+  "deploy:helm": {
+    about: "lint the chart, render its examples and judge what comes out (needs helm and kubeconform, or Go)",
+    parts: () => [{ run: ["node", "deploy/helm/check/main.ts"] }],
+  },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };

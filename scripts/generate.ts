@@ -3,9 +3,10 @@
  * differs. Run it after changing packages/contracts or deploy/bicep/routes.yaml: `pnpm generate`.
  */
 import { execFileSync } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { asyncapiDocument, bicepIdentities, errorsPage, openapiDocument, permissionsPage } from "@millrace/contracts";
+import { natsUsers } from "../deploy/helm/generate.ts";
 import { dashboards } from "../deploy/observability/dashboards/index.ts";
 import { metricsPage } from "./metrics.ts";
 
@@ -31,6 +32,12 @@ const documents = {
   ),
   "deploy/bicep/generated/servicebus.json": bicepEntities(),
   "deploy/bicep/generated/identities.json": json(bicepIdentities()),
+  "deploy/helm/generated/nats-users.json": json(natsUsers()),
+  // A chart reads files of its own folder only.
+  "deploy/helm/millrace/generated/rules.yaml": await readFile(
+    new URL("deploy/observability/rules/millrace.yaml", root),
+    "utf8",
+  ),
 };
 
 for (const [name, text] of Object.entries(documents)) {
