@@ -77,5 +77,13 @@ export const COMMANDS = {
     about: "lint the chart, render its examples and judge what comes out (needs helm and kubeconform, or Go)",
     parts: () => [{ run: ["node", "deploy/helm/check/main.ts"] }],
   },
+  "deploy:check": {
+    about: "all checks of what is deployed, each with the programs that it needs",
+    parts: () =>
+      ["bicep", "compose", "helm", "observability"].map((part) => ({
+        title: `deploy:${part}`,
+        run: ["node", `deploy/${part}/check/main.ts`],
+      })),
+  },
   train: { about: "train a model", parts: (args) => [{ run: ["node", "models/src/train.ts", ...args] }] },
 };
