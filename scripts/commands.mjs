@@ -74,7 +74,8 @@ export const COMMANDS = {
     parts: (args) => [{ run: ["node", "deploy/observability/check/main.ts", ...args] }],
   },
   "deploy:helm": {
-    about: "lint the chart, render its examples and judge what comes out (needs helm and kubeconform, or Go)",
+    about:
+      "lint the chart, render its examples and judge what comes out (needs Go; helm, kubeconform and promtool are built by it if need be)",
     parts: () => [{ run: ["node", "deploy/helm/check/main.ts"] }],
   },
   "deploy:check": {

@@ -1,9 +1,10 @@
 /**
  * pnpm deploy:helm: lints the chart, renders each example, and asks kubeconform about every object against the schemas of pinned
- * versions, and our own rules. Ends with 1 when anything is wrong, or a program is missing and cannot be built.
+ * versions, our own rules, and promtool what the query of the backlog yields. Ends with 1 when anything is wrong, or a program is missing and cannot be built.
  */
 import path from "node:path";
 import { parseAllDocuments } from "yaml";
+import { queryMistakes } from "./backlog-query.ts";
 import { CHART, examples, HERE, KUBERNETES } from "./files.ts";
 import { type Manifest, mistakesIn } from "./rules.ts";
 import { kubernetesSchemas } from "./schemas.ts";
@@ -42,7 +43,7 @@ try {
 }
 
 function check(): string[] {
-  const [helm, kubeconform] = [tool("helm"), tool("kubeconform")];
+  const [helm, kubeconform, promtool] = [tool("helm"), tool("kubeconform"), tool("promtool")];
   using schemas = kubernetesSchemas();
   console.log(`schemas of ${schemas.kinds} kinds, Kubernetes ${KUBERNETES}`);
   const mistakes: string[] = [];
@@ -60,6 +61,7 @@ function check(): string[] {
       mistakes.push(`--set ${given} is not refused with "${reason}": ${said.slice(0, 500)}`);
   }
   console.log(`${REFUSED.length} wrong values are refused`);
+  let queries = 0;
   for (const { example, set } of VARIANTS) {
     const shown = set === "" ? example : `${example} with ${set.split(",")[0]}`;
     const values = ["--kube-version", KUBERNETES, "--values", path.join(HERE, example), "--set", set];
@@ -72,10 +74,14 @@ function check(): string[] {
     const flags = ["-strict", "-summary", "-schema-location", schemas.location];
     judge(`kubeconform -strict, ${shown}`, run(kubeconform, flags, rendered.out));
     const manifests = parseAllDocuments(rendered.out).flatMap((document) => (document.toJS() as Manifest | null) ?? []);
-    const broken = mistakesIn(manifests);
+    const asked = queryMistakes(promtool, manifests);
+    if (asked) queries++;
+    const broken = [...mistakesIn(manifests), ...(asked ?? [])];
     if (broken.length === 0) console.log(`our rules, ${shown}: ${manifests.length} objects keep them`);
     mistakes.push(...broken.map((mistake) => `${shown}: ${mistake}`));
   }
+  if (queries === 0) mistakes.push("no example has workers scaled by backlog, so the query was not tried");
+  else console.log(`promtool computed the query of the backlog in ${queries} renderings`);
   return mistakes;
 }
 

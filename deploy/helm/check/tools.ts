@@ -7,6 +7,7 @@ import { ROOT } from "./files.ts";
 const TOOLS = {
   helm: "helm.sh/helm/v3/cmd/helm@v3.22.0",
   kubeconform: "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0",
+  promtool: "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
 } as const;
 export type ToolName = keyof typeof TOOLS;
 
