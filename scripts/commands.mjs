@@ -64,6 +64,10 @@ export const COMMANDS = {
     about: "check deploy/bicep, by the Bicep compiler where it is on PATH and by its grammar and types everywhere",
     parts: () => [{ run: ["node", "deploy/bicep/check/main.ts"] }],
   },
+  "test:containers": {
+    about: "build every image and play docker-compose.yml on a real container engine (--help lists the options)",
+    parts: (args) => [{ run: ["node", "e2e/src/containers/main.ts", ...args] }],
+  },
   "deploy:compose": {
     about: "ask docker compose about every profile of docker-compose.yml, and check our own rules (no engine needed)",
     parts: () => [{ run: ["node", "deploy/compose/check/main.ts"] }],

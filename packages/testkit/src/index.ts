@@ -1,6 +1,6 @@
 export { freePort, openLink } from "@millrace/local";
 export { doneRecord, storeOutcome } from "./builders.ts";
-export type { Answer, HttpClient, Submit } from "./client.ts";
+export { type Answer, createClient, type HttpClient, type Submit } from "./client.ts";
 export type { ClusterRemote } from "./cluster-remote.ts";
 export { type ConsumerStanding, readConsumers } from "./consumers.ts";
 export { eventually } from "./eventually.ts";
