@@ -29,7 +29,7 @@ const VARIANTS = [
   ...examples().map((example) => ({ example, set: "" })),
   {
     example: "examples/aks.yaml",
-    set: "nats.passwords.from=keyVault,azure.clientIds.provision=00000000-0000-0000-0000-000000000007",
+    set: "nats.passwords.from=keyVault,azure.clientIds.provision=00000000-0000-0000-0000-000000000007,keeper.env.CHECK_EVERY_MS=86400000",
   },
 ];
 

@@ -71,6 +71,11 @@ test.each([
     "Deployment/thing/thing: NATS_PASSWORD is a secret in the open",
   ],
   [
+    'value: "20000"',
+    'value: "2e+04"',
+    "Deployment/thing/thing: GRACE_MS is 2e+04, which a template made of an integer",
+  ],
+  [
     "selector: { matchLabels: { app: thing } }",
     "selector: { matchLabels: { app: other } }",
     "PodDisruptionBudget/thing: selects no pod",

@@ -99,6 +99,8 @@ function contained(
   for (const { name, value } of env)
     if (/(PASSWORD|SECRET|TOKEN|KEY|CONNECTION_STRING)$/.test(name) && value !== undefined)
       want(false, `${name} is a secret in the open`);
+  for (const { name, value } of env)
+    if (/^[\d.]+e\+\d+$/.test(value ?? "")) want(false, `${name} is ${value}, which a template made of an integer`);
   for (const { mountPath, readOnly } of volumeMounts)
     if (/^\/(secrets|config|models)/.test(mountPath)) want(readOnly === true, `may write to ${mountPath}`);
   return mistakes;

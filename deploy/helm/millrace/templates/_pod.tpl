@@ -102,8 +102,10 @@ spec:
       env:
         {{- $env := include "millrace.env" (merge (dict "of" $of) .) | fromJson }}
         {{- range $name := keys $env | sortAlpha }}
+        {{- /* A number has become a float on its way, and a large one would be 8.64e+07. */}}
+        {{- $value := index $env $name }}
         - name: {{ $name }}
-          value: {{ index $env $name | quote }}
+          value: {{ kindIs "float64" $value | ternary (printf "%.0f" (float64 $value)) (toString $value) | quote }}
         {{- end }}
       {{- if not .job }}
       ports:
