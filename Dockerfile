@@ -36,8 +36,11 @@ RUN --mount=type=cache,id=millrace-pnpm-store,sharing=locked,target=/root/.local
 RUN --mount=type=cache,id=millrace-native,sharing=locked,target=/root/.cache/millrace \
     if [ "${APP}" = inference ]; then node scripts/setup/step.mjs tensorflow; fi
 COPY --from=pruned /pruned/full/ ./
-RUN turbo run build --filter="@millrace/${APP}" --only \
-    && mv */"${APP}"/dist /out && mkdir /out/data
+RUN --mount=type=cache,id=millrace-pnpm-store,sharing=locked,target=/root/.local/share/pnpm/store \
+    turbo run build --filter="@millrace/${APP}" --only \
+    && mv */"${APP}"/dist /out && mkdir /out/data \
+    && pnpm --filter "@millrace/${APP}" sbom --prod --sbom-format=cyclonedx --sbom-type=application \
+       --out=/out/app/sbom.cdx.json
 
 # Node and one folder. Nothing in it needs a shell, a writable root or root's rights.
 FROM base AS image

@@ -68,6 +68,10 @@ export const COMMANDS = {
     about: "build every image and play docker-compose.yml on a real container engine (--help lists the options)",
     parts: (args) => [{ run: ["node", "e2e/src/containers/main.ts", ...args] }],
   },
+  "deploy:images": {
+    about: "look into our built images by our own rules: no root, no secret in a layer, size (needs an engine)",
+    parts: (args) => [{ run: ["node", "deploy/images/check/main.ts", ...args] }],
+  },
   "deploy:compose": {
     about: "ask docker compose about every profile of docker-compose.yml, and check our own rules (no engine needed)",
     parts: () => [{ run: ["node", "deploy/compose/check/main.ts"] }],
