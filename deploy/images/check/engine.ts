@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Image, ImageFile } from "./rules.ts";
@@ -69,10 +69,9 @@ function ownFiles(name: string, layers: number): ImageFile[] {
 }
 
 function untar(archive: string, target: string): void {
-  const options = ["--one-top-level", "--no-same-owner", "--same-permissions"].map((option) =>
-    option === "--one-top-level" ? `${option}=${target}` : option,
-  );
-  const { status, stderr } = spawnSync("tar", [...options, "-xf", archive], { encoding: "utf8", timeout: TIMEOUT_MS });
+  mkdirSync(target);
+  const args = ["--no-same-owner", "--same-permissions", "-C", target, "-xf", archive];
+  const { status, stderr } = spawnSync("tar", args, { encoding: "utf8", timeout: TIMEOUT_MS });
   if (status !== 0) throw new Error(`tar: ${stderr.trim()}`);
 }
 

@@ -4,14 +4,16 @@ import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { basesOf } from "./base-images.ts";
 
+const argument = (name: string) => `\${${name}}`;
+
 test("the bases of a Dockerfile are its images that are no stage, with arguments filled in", () => {
   const folder = mkdtempSync(path.join(tmpdir(), "millrace-bases-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = path.join(folder, "Dockerfile");
   const lines = [
     "ARG VERSION=1.2.3",
-    'ARG IMAGE="node:${VERSION}-slim"',
-    "FROM --platform=linux/amd64 ${IMAGE} AS base",
+    `ARG IMAGE="node:${argument("VERSION")}-slim"`,
+    `FROM --platform=linux/amd64 ${argument("IMAGE")} AS base`,
     "FROM base AS built",
     "FROM busybox:1.36.1 AS tools",
     "FROM scratch",
