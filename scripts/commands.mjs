@@ -32,7 +32,10 @@ export const COMMANDS = {
       { title: "Generate documents", run: ["node", "scripts/generate.ts"] },
       {
         title: "Generated documents are committed",
-        run: ["git", "diff", "--exit-code", "--", "docs/api", "deploy/bicep/generated", "deploy/observability/grafana"],
+        run: [
+          ...["git", "diff", "--exit-code", "--", "docs/api", "deploy/bicep/generated", "deploy/observability/grafana"],
+          ...["deploy/helm/generated", "deploy/helm/millrace/generated"],
+        ],
       },
     ],
   },
