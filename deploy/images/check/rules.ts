@@ -71,7 +71,8 @@ const SECRET_VALUES: Readonly<Record<string, RegExp>> = {
   "a private key": /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}/,
   "a Service Bus key": /SharedAccessKey=[A-Za-z0-9+/_-]{20,}/,
   // Not that of Microsoft's storage emulator, which everybody has and the SDK brings along.
-  "a storage account's key": /AccountKey=(?!Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq)[A-Za-z0-9+/]{40,}/,
+  "a storage account's key":
+    /AccountKey=(?!Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq)[A-Za-z0-9+/]{40,}/,
   "a registry's token": /_authToken=\S+|\bnpm_[A-Za-z0-9]{36}\b/,
   "a GitHub token": /\bgh[pousr]_[A-Za-z0-9]{36,}/,
   "a webhook's secret": /\bwhsec_[A-Za-z0-9+/]{24,}/,
