@@ -57,6 +57,9 @@ await runService("keeper", Config, async (scope) => {
   scope.use(answer(bus, CHECK_SUBJECT, checker(books)));
   // Of its own: who asks gets books that were begun after the question, not the rest of these.
   const reading = checker(books);
-  scope.use(every("reading of the books", config.CHECK_EVERY_MS, scope, async () => void (await reading())));
+  const readBooks = async () => void (await reading());
+  // When all start at once, audit has not begun to answer: that is no finding.
+  const first_after_ms = Math.min(config.STANDING_MS, config.CHECK_EVERY_MS);
+  scope.use(every("reading of the books", config.CHECK_EVERY_MS, scope, readBooks, first_after_ms));
   await bus.nc.flush(); // ready means that questions are heard
 });
