@@ -40,6 +40,18 @@ services:
   );
 });
 
+test("SQL Server has the one capability that its file asks for, and nobody else has any", () => {
+  const given = (image: string, capability: string) =>
+    mistakesIn({
+      name: "x.yaml",
+      ...readCompose(`{ services: { it: { image: "${image}", cap_add: [${capability}] } } }`),
+    }).filter((mistake) => mistake.endsWith("is given privileges")).length;
+  const sqlServer = "mcr.microsoft.com/mssql/server:2022-CU14-ubuntu-22.04";
+  expect(given(sqlServer, "NET_BIND_SERVICE")).toBe(0);
+  expect(given(sqlServer, "SYS_ADMIN")).toBe(1);
+  expect(given("nats:2.15.1-alpine", "NET_BIND_SERVICE")).toBe(1);
+});
+
 test("the image of prepare has a folder for each volume that it mounts, which then belongs to its user", () => {
   const { bundle } = JSON.parse(readFileSync(path.join(ROOT, "packages/local/package.json"), "utf8"));
   const mounted = composeFiles().flatMap(({ services }) =>

@@ -2,6 +2,8 @@ import type { ComposeFile, Service } from "./compose-files.ts";
 
 /** Images that are not ours run as their makers built them, where they cannot do otherwise. */
 const OF_MICROSOFT = /^mcr\.microsoft\.com\//;
+/** The one capability that is given, and to whom: SQL Server's file has it, and is not started without. */
+const MAY_HAVE = { image: /^mcr\.microsoft\.com\/mssql\/server:/, capability: "NET_BIND_SERVICE" };
 
 /**
  * What every service of a file must be: contained, bounded, pinned, on loopback only, and with nobody's configuration but its
@@ -25,7 +27,9 @@ function contained(service: Service): string[] {
   const has = (list: unknown, entry: string) => Array.isArray(list) && list.includes(entry);
   want(has(service.cap_drop, "ALL"), "drops not all capabilities");
   want(has(service.security_opt, "no-new-privileges:true"), "may gain privileges");
-  want(service.privileged === undefined && service.cap_add === undefined, "is given privileges");
+  const added = (service.cap_add ?? []) as readonly string[];
+  const mayHave = added.every((it) => it === MAY_HAVE.capability && MAY_HAVE.image.test(image));
+  want(service.privileged === undefined && mayHave, "is given privileges");
   for (const limit of ["mem_limit", "cpus", "pids_limit", "logging", "restart", "stop_grace_period"])
     want(service[limit] !== undefined, `has no ${limit}`);
   if (OF_MICROSOFT.test(image)) return mistakes;
