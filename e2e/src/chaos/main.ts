@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { runCommand, wholeNumber } from "../command-line.ts";
 import { runChaos } from "./run.ts";
 
 const HELP = `pnpm chaos --kills N [options]     Harms a whole Millrace under load and makes the books.
@@ -14,20 +15,9 @@ const HELP = `pnpm chaos --kills N [options]     Harms a whole Millrace under lo
 
 Progress goes to standard error, the books as JSON to standard output; the exit code is 0 when they balance.`;
 
-process.exitCode = await main();
+process.exitCode = await runCommand(HELP, parse, main);
 
-async function main(): Promise<number> {
-  let options: ReturnType<typeof parse>;
-  try {
-    options = parse(process.argv.slice(2));
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${HELP}`);
-    return 2;
-  }
-  if (options === "help") {
-    console.log(HELP);
-    return 0;
-  }
+async function main(options: Options): Promise<number> {
   const began = performance.now();
   let number = 0;
   const tell = (line: string) =>
@@ -37,6 +27,8 @@ async function main(): Promise<number> {
   console.error(report.ok ? "The books balance." : "The books do not balance.");
   return report.ok ? 0 : 1;
 }
+
+type Options = Exclude<ReturnType<typeof parse>, "help">;
 
 function parse(args: string[]) {
   const { values } = parseArgs({
@@ -65,8 +57,5 @@ function parse(args: string[]) {
 }
 
 function number(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (text !== "" && Number.isInteger(value) && value >= 0) return value;
-  throw new Error(`${option} takes a whole number, not "${text}"`);
+  return text === undefined ? undefined : wholeNumber(option, text);
 }

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { runCommand, wholeNumber } from "../command-line.ts";
 import { basesOf, haveBaseImages } from "./base-images.ts";
 import { ask, command } from "./command.ts";
 import { dockerPlugins } from "./docker-plugins.ts";
@@ -29,20 +30,9 @@ const PROJECT = "millrace-test";
 const NEXT = "next";
 const MB = 1_000_000;
 
-process.exitCode = await main();
+process.exitCode = await runCommand(HELP, parse, main);
 
-async function main(): Promise<number> {
-  let options: ReturnType<typeof parse>;
-  try {
-    options = parse(process.argv.slice(2));
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${HELP}`);
-    return 2;
-  }
-  if (options === "help") {
-    console.log(HELP);
-    return 0;
-  }
+async function main(options: Options): Promise<number> {
   await using stack = new AsyncDisposableStack();
   const engine = await openEngine(options.ownEngine);
   if (engine === undefined) {
@@ -146,17 +136,11 @@ function parse(args: string[]) {
   });
   if (values.help) return "help";
   return {
-    rounds: number("--rounds", values.rounds),
-    rate: number("--rate", values.rate),
-    seed: values.seed === undefined ? randomInt(2 ** 31) : number("--seed", values.seed),
+    rounds: wholeNumber("--rounds", values.rounds),
+    rate: wholeNumber("--rate", values.rate),
+    seed: values.seed === undefined ? randomInt(2 ** 31) : wholeNumber("--seed", values.seed),
     ownEngine: values["own-engine"],
     standIns: values["stand-ins"],
     keep: values.keep,
   };
-}
-
-function number(option: string, text: string): number {
-  const value = Number(text);
-  if (text !== "" && Number.isInteger(value) && value >= 0) return value;
-  throw new Error(`${option} takes a whole number, not "${text}"`);
 }

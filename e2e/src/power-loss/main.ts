@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
+import { wholeNumber } from "../command-line.ts";
 import { whyNoPowerLoss } from "./power-loss-disk.ts";
 import { keepsItsWord, losePowerRepeatedly } from "./run.ts";
 
@@ -34,9 +35,9 @@ async function main(): Promise<number> {
     return 2;
   }
   const books = await losePowerRepeatedly({
-    rounds: whole("rounds", values.rounds),
-    seed: whole("seed", values.seed),
-    clients: whole("clients", values.clients),
+    rounds: wholeNumber("--rounds", values.rounds),
+    seed: wholeNumber("--seed", values.seed),
+    clients: wholeNumber("--clients", values.clients),
     directories: oneOf("directories", values.directories, ["ordered", "strict"]),
     syncInterval: oneOf("sync-interval", values["sync-interval"], ["always", "periodic"]),
     report: (round, { accepted, accepted_lost, outcomes_acknowledged, outcomes_lost }) =>
@@ -47,12 +48,6 @@ async function main(): Promise<number> {
   });
   console.log(JSON.stringify(books, null, 2));
   return keepsItsWord(books) ? 0 : 1;
-}
-
-function whole(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new Error(`--${name} is a whole number, not "${text}"`);
 }
 
 function oneOf<T extends string>(name: string, text: string, all: readonly T[]): T {
