@@ -70,7 +70,7 @@ export async function openPlant({ seed, directories, syncInterval }: PlantOption
             NATS_USER: name,
             NATS_PASSWORD: nats.passwordOf(name),
             HTTP_PORT: String(port),
-            HEALTH_PORT: String(port),
+            ...(name === "ingest" ? {} : { HEALTH_PORT: String(port) }), // ingest tells its health on its HTTP port too
             DURABILITY: syncInterval === "always" ? "fsync" : "memory",
             ...env,
           },

@@ -181,7 +181,10 @@ test("sessions are handled side by side, each in its order, by as many consumers
   // One of them may be through with everything before the other has started.
   for (const child of both) await child.said("reading by-sensor by session; Ctrl-C ends");
   const done = () => both.flatMap(({ lines }) => lines.filter((line) => line.startsWith("done")));
-  await eventually(() => done().length === 30);
+  await eventually(
+    () => done().length === 30,
+    () => both.map(({ lines }) => lines.join("\n")).join("\n\n"),
+  );
   for (const child of both) expect(await child.stop()).toEqual([0, null]);
   const order = it.predictions().map(({ message_id }) => Number(/^m(\d+)/.exec(message_id)![1]));
   for (const [n] of sensors.entries()) {
