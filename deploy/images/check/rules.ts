@@ -40,13 +40,14 @@ function contained({ user, entrypoint, healthcheck, files }: Image): string[] {
   const mistakes: string[] = [];
   if (!/^[1-9]\d*(:[1-9]\d*)?$/.test(user)) mistakes.push(`runs as "${user}", not as a numbered user other than root`);
   if (entrypoint.length === 0 || isShell(entrypoint)) mistakes.push("has no entry point without a shell");
-  if (healthcheck[0] !== "CMD") mistakes.push("has no HEALTHCHECK without a shell");
+  if (healthcheck[0] !== "CMD" || isShell(healthcheck.slice(1))) mistakes.push("has no HEALTHCHECK without a shell");
   for (const { path, mode } of files)
     if ((mode & 0o6000) !== 0) mistakes.push(`${path} runs with the rights of its owner (setuid or setgid)`);
   return mistakes;
 }
 
-const isShell = ([program = ""]: readonly string[]) => /(^|\/)(ba|da)?sh$/.test(program);
+/** Any word may be the shell: another program (`env`, `busybox`) can start it. */
+const isShell = (words: readonly string[]) => words.some((word) => /(^|\/)(a|ba|da|k|z)?sh$/.test(word));
 
 function described({ labels, files }: Image): string[] {
   const missing = LABELS.filter((name) => !labels[`org.opencontainers.image.${name}`]);
@@ -68,7 +69,7 @@ function small({ name, bytesAboveBase }: Image): string[] {
 
 /** A value, where only a name or a place should stand. */
 const SECRET_VALUES: Readonly<Record<string, RegExp>> = {
-  "a private key": /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}/,
+  "a private key": /-----BEGIN [A-Z ]*PRIVATE KEY-----(\s|\\[rn])+[A-Za-z0-9+/=]{40}/,
   "a Service Bus key": /SharedAccessKey=[A-Za-z0-9+/_-]{20,}/,
   // Not that of Microsoft's storage emulator, which everybody has and the SDK brings along.
   "a storage account's key":
