@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Manifest } from "./rules.ts";
-import { run } from "./tools.ts";
+import { run } from "./run.ts";
 
 type Scaled = { triggers: { type: string; metadata: Record<string, string> }[] };
 /** A series, by metric and labels, and what it is. */

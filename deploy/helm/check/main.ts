@@ -3,12 +3,13 @@
  * versions, our own rules, and promtool what the query of the backlog yields. Ends with 1 when anything is wrong, or a program is missing and cannot be built.
  */
 import path from "node:path";
+import { goTool } from "@millrace/deploy-tools";
 import { parseAllDocuments } from "yaml";
 import { queryMistakes } from "./backlog-query.ts";
 import { CHART, examples, HERE, KUBERNETES } from "./files.ts";
 import { type Manifest, mistakesIn } from "./rules.ts";
+import { type Ended, run } from "./run.ts";
 import { kubernetesSchemas } from "./schemas.ts";
-import { type Ended, run, tool } from "./tools.ts";
 
 /** Laid over an example, and what Helm has to say then. */
 const REFUSED = [
@@ -43,7 +44,7 @@ try {
 }
 
 function check(): string[] {
-  const [helm, kubeconform, promtool] = [tool("helm"), tool("kubeconform"), tool("promtool")];
+  const [helm, kubeconform, promtool] = [goTool("helm"), goTool("kubeconform"), goTool("promtool")];
   using schemas = kubernetesSchemas();
   console.log(`schemas of ${schemas.kinds} kinds, Kubernetes ${KUBERNETES}`);
   const mistakes: string[] = [];

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parse } from "yaml";
 import { KUBERNETES } from "./files.ts";
-import { run } from "./tools.ts";
+import { run } from "./run.ts";
 
 /**
  * JSON schemas for kubeconform, made of what the projects publish in their Go modules: Kubernetes' OpenAPI document and the CRDs

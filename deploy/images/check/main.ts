@@ -2,9 +2,10 @@
  * pnpm deploy:images [VERSION]: looks into our built images by our own rules, and says how large they are and what is in them.
  * It ends non-zero when an image is missing or keeps a rule not, and when an image that breaks the rules is not found out.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { basesOf } from "./dockerfile.ts";
 import { docker, readImage } from "./engine.ts";
 import { type Image, mistakesIn, SBOM } from "./rules.ts";
 
@@ -21,7 +22,7 @@ try {
 }
 
 function check(): number {
-  const base = baseOf(readFileSync(path.join(ROOT, "Dockerfile"), "utf8"));
+  const [base] = basesOf(path.join(ROOT, "Dockerfile")) as [string];
   let mistakes = 0;
   for (const app of APPS) {
     const image = readImage(`millrace/${app}:${version}`, base);
@@ -37,13 +38,6 @@ function check(): number {
     `${APPS.length} images, ${mistakes} mistakes; an image made to be wrong was ${missed.length ? "not " : ""}found out`,
   );
   return mistakes + missed.length === 0 ? 0 : 1;
-}
-
-function baseOf(dockerfile: string): string {
-  const version = /^ARG NODE_VERSION=(\S+)$/m.exec(dockerfile)?.[1];
-  const image = /^ARG BASE_IMAGE=(\S+)$/m.exec(dockerfile)?.[1];
-  if (version === undefined || image === undefined) throw new Error("the Dockerfile does not say its base image");
-  return image.replace("$" + "{NODE_VERSION}", version);
 }
 
 function components({ files }: Image): number {

@@ -1,26 +1,26 @@
 /**
  * pnpm deploy:observability: what only the real tools can say. promtool checks Prometheus's configuration and rules and runs
- * the unit tests of the alerts; it is taken from PATH or .toolchain, or built there by `go install` at the version below.
+ * the unit tests of the alerts; it is taken from PATH or .toolchain, or built there (deploy/tools).
  * The collector checks its own configuration where one is on PATH (`otelcol-contrib`). `--promtool FILE`, `--collector FILE`.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { goTool, onPath } from "@millrace/deploy-tools";
 import { HERE, text } from "./files.ts";
-
-const PROMTOOL = "github.com/prometheus/prometheus/cmd/promtool@v0.316.0";
-const TOOLS = path.resolve(HERE, "../../.toolchain/bin");
 
 const { values } = parseArgs({ options: { promtool: { type: "string" }, collector: { type: "string" } } });
 let failed = false;
 
-const promtool = values.promtool ?? onPath("promtool") ?? build();
-if (promtool) {
+try {
+  const promtool = values.promtool ?? goTool("promtool");
   check(promtool, ["check", "rules", "rules/millrace.yaml"]);
   check(promtool, ["test", "rules", "tests/alerts.yaml"]);
   checkConfig(promtool);
+} catch (error) {
+  fail((error as Error).message);
 }
 
 const collector = values.collector ?? onPath("otelcol-contrib");
@@ -44,20 +44,6 @@ function check(command: string, args: string[]): void {
   const { status, error } = spawnSync(command, args, { cwd: HERE, stdio: "inherit", timeout: 120_000 });
   if (error || status !== 0)
     fail(`${path.basename(command)} ${args.join(" ")}: ${error?.message ?? `ended with ${status}`}`);
-}
-
-function onPath(name: string): string | undefined {
-  const folders = [TOOLS, ...(process.env.PATH ?? "").split(path.delimiter)];
-  return folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file));
-}
-
-function build(): string | undefined {
-  console.log(`promtool is not on PATH: building ${PROMTOOL}, some minutes, once`);
-  const env = { ...process.env, GOBIN: TOOLS };
-  const { status, error } = spawnSync("go", ["install", PROMTOOL], { env, stdio: "inherit", timeout: 1_200_000 });
-  if (!error && status === 0) return path.join(TOOLS, "promtool");
-  fail(`promtool could not be built: ${error?.message ?? `go ended with ${status}`}. Install Prometheus, or Go.`);
-  return undefined;
 }
 
 function fail(message: string): void {

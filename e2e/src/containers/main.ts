@@ -3,9 +3,11 @@ import { mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { basesOf } from "@millrace/images/dockerfile";
+import { findBinary } from "@millrace/local";
 import { runCommand, wholeNumber } from "../command-line.ts";
-import { basesOf, haveBaseImages } from "./base-images.ts";
-import { ask, command } from "./command.ts";
+import { haveBaseImages } from "./base-images.ts";
+import { command } from "./command.ts";
 import { dockerPlugins } from "./docker-plugins.ts";
 import { type Engine, findEngine, startEngine } from "./engine.ts";
 import { play } from "./scenario.ts";
@@ -65,7 +67,8 @@ async function test(engine: Engine, { rounds, rate, seed, standIns, keep }: Opti
   const sources = path.join(root, "scripts/toolchain/docker-plugins");
   const env = { ...engine.env, ...(await dockerPlugins(sources, path.join(cache, "docker"), tell)) };
 
-  const place = { directory: path.join(cache, "stand-ins"), ...(await programs()) };
+  const natsServer = findBinary("nats-server");
+  const place = { directory: path.join(cache, "stand-ins"), node: process.execPath, natsServer };
   mkdirSync(place.directory, { recursive: true });
   const stack = await openStack({ project: PROJECT, root, env, logFile });
   const images = (await stack.compose(["config", "--images"])).split("\n").filter(Boolean);
@@ -95,12 +98,6 @@ async function test(engine: Engine, { rounds, rate, seed, standIns, keep }: Opti
   } finally {
     if (!keep) await stack.compose(["down", "--volumes", "--remove-orphans"]);
   }
-}
-
-/** The pinned Node and nats-server, which stand-ins are made of. */
-async function programs() {
-  const natsServer = (await ask("which", ["nats-server"])) ?? "nats-server";
-  return { node: process.execPath, natsServer };
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -1,5 +1,6 @@
 export { type Identity, type IdentityOptions, startIdentity } from "./azure/identity.ts";
 export { type Principal, principalOf } from "./azure/principal.ts";
+export { findBinary } from "./binaries.ts";
 export type { ClusterAnswer, ClusterCommand } from "./cluster-commands.ts";
 export { type Delivery, startWebhookReceiver, type WebhookReceiver } from "./demo/webhook-receiver.ts";
 export { openLink } from "./link.ts";

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { basesOf } from "./base-images.ts";
+import { basesOf } from "./dockerfile.ts";
 
 const argument = (name: string) => `\${${name}}`;
 
